@@ -1,0 +1,39 @@
+"""What can go wrong, one class for each thing a caller may want to tell apart.
+
+Every message is one sentence for a person: what is wrong, the value, what is accepted.
+`exit_code` is what a command ends with.
+"""
+
+
+class RewardsError(Exception):
+    """The engine cannot do what was asked."""
+
+    exit_code = 1
+
+
+class UsageError(RewardsError):
+    """What was asked for makes no sense; nothing was written."""
+
+    exit_code = 2
+
+
+class BadPeriod(UsageError):
+    """A day or week that cannot be judged, or not yet."""
+
+
+class RuleRefused(UsageError):
+    """A rule version that may not be written."""
+
+
+class BadFile(UsageError):
+    """An input file that cannot be read at all."""
+
+
+class AlreadyRunning(RewardsError):
+    """Another process is at work on the same run; nothing was written."""
+
+    exit_code = 3
+
+
+class LedgerIsAppendOnly(RewardsError):
+    """The ledger was asked to change a row that it holds; it only ever takes new ones."""

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import functools
+import operator
+from datetime import date
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from rewards.choices import MAX_POINTS, MIN_POINTS, MIN_THRESHOLD, RULE_TERMS, RuleType
+
+
+def _threshold_fits_its_type() -> Q:
+    return functools.reduce(
+        operator.or_,
+        (
+            Q(rule_type=rule_type, threshold__range=(MIN_THRESHOLD, terms.max_threshold))
+            for rule_type, terms in RULE_TERMS.items()
+        ),
+    )
+
+
+class RewardRuleQuerySet(models.QuerySet["RewardRule"]):
+    def in_force_on(self, day: date) -> RewardRuleQuerySet:
+        """Return the version of each rule type that counts on `day`, paused ones included."""
+        return (
+            self.filter(starts_on__lte=day)
+            .order_by("rule_type", "-starts_on")
+            .distinct("rule_type")
+        )
+
+    def pending(self, day: date) -> RewardRuleQuerySet:
+        """Return the versions whose first day is still to come on `day`."""
+        return self.filter(starts_on__gt=day)
+
+
+class RewardRule(models.Model):
+    """A version of a rule: what is paid for what, from a day on until the next version's.
+
+    A version whose first day has come is never changed; change is the next version. Pausing
+    a rule is a version too.
+    """
+
+    rule_type = models.CharField(max_length=32, choices=RuleType)
+    threshold = models.PositiveIntegerField(
+        validators=[MinValueValidator(MIN_THRESHOLD)],
+        help_text="How much is enough, in the unit of the rule type.",
+    )
+    points = models.PositiveIntegerField(
+        validators=[MinValueValidator(MIN_POINTS), MaxValueValidator(MAX_POINTS)],
+        help_text="What it pays: 1 to 1,000,000 points.",
+    )
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Clear to pause the rule from the first day on."
+    )
+    starts_on = models.DateField(
+        "first day", help_text="The first business day on which this version counts."
+    )
+
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        help_text="Empty when the version was written from the command line.",
+    )
+
+    objects = RewardRuleQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["rule_type", "-starts_on"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="rewards_rewardrule_one_version_a_day",
+                fields=["rule_type", "starts_on"],
+                violation_error_message="A version of this rule begins on this day already.",
+            ),
+            models.CheckConstraint(
+                name="rewards_rewardrule_type_is_known",
+                condition=Q(rule_type__in=RuleType.values),
+                violation_error_message="Unknown rule type.",
+            ),
+            models.CheckConstraint(
+                name="rewards_rewardrule_threshold_fits_its_type",
+                condition=_threshold_fits_its_type(),
+                violation_error_message="The threshold is outside the limits of its rule type.",
+            ),
+            models.CheckConstraint(
+                name="rewards_rewardrule_points_fit",
+                condition=Q(points__range=(MIN_POINTS, MAX_POINTS)),
+                violation_error_message=f"Points are {MIN_POINTS} to {MAX_POINTS:,}.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_rule_type_display()} from {self.starts_on}"
+
+    @property
+    def unit(self) -> str:
+        """What the threshold counts, for people."""
+        return RULE_TERMS[RuleType(self.rule_type)].unit

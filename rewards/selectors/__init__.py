@@ -1,0 +1,1 @@
+"""Reads: one question and one query for each function."""

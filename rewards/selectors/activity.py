@@ -1,0 +1,72 @@
+"""What hosts did."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from django.db import connection
+from django.db.models import Count, F, Q, Sum
+
+from rewards.models import DailyActivity
+from rewards.rules import Facts
+
+
+class Span(NamedTuple):
+    """Host ids from `after_user`, excluded, to `through_user`, included."""
+
+    after_user: int
+    through_user: int
+
+
+def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
+    """Return spans that tile the ids of all hosts active on `days`, each of `size` hosts.
+
+    Ordered by id; the last span may hold fewer hosts.
+    """
+    sql = """
+        SELECT max(user_id)
+        FROM (
+            SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1) / %s AS span
+            FROM (SELECT DISTINCT user_id FROM rewards_dailyactivity WHERE date = ANY(%s)) hosts
+        ) numbered
+        GROUP BY span
+        ORDER BY span
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [size, list(days)])
+        ends = [end for (end,) in cursor]
+    return [Span(after, through) for after, through in zip([0, *ends], ends, strict=False)]
+
+
+def facts_by_user(*, days: Sequence[date], span: Span) -> dict[int, Facts]:
+    """Return what each host of `span` did on `days`: one business day, or the seven of a week.
+
+    Only of hosts who were active then and still earned on the last of the days, whatever has
+    become of them since. In order of host.
+    """
+    rows = (
+        DailyActivity.objects.filter(
+            Q(user__left_on__isnull=True) | Q(user__left_on__gte=days[-1]),
+            user__is_host=True,
+            date__in=days,
+            user_id__gt=span.after_user,
+            user_id__lte=span.through_user,
+        )
+        .order_by("user_id")
+        .values_list(
+            "user_id",
+            Sum("logins"),
+            Sum("audio_calls"),
+            Sum("video_calls"),
+            Count("*"),
+        )
+    )
+    return {user: Facts(*counts) for user, *counts in rows}
+
+
+def counted_events(*, days: Sequence[date]) -> int:
+    """Return how many logins and completed calls the days hold."""
+    total = DailyActivity.objects.filter(date__in=days).aggregate(
+        total=Sum(F("logins") + F("audio_calls") + F("video_calls"))
+    )["total"]
+    return total or 0

@@ -1,0 +1,307 @@
+"""Settings, all of them read from the environment (or from `.env`).
+
+Without DATABASE_URL this is a trial: a private PostgreSQL, DEBUG, a key of no worth. With it,
+nothing is assumed: what production needs must be named, or the process does not start.
+"""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import django_stubs_ext
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+
+# --- Reading the environment ------------------------------------------------------------------
+
+
+def env_bool(name: str, *, default: bool) -> bool:
+    """Read a switch, refusing what is neither on nor off."""
+    text = env.str(name, default=str(default)).strip().lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name}={text!a:.80} is neither true nor false.")
+
+
+def env_int(name: str, *, default: int, least: int, most: int) -> int:
+    """Read a whole number within its limits."""
+    text = env.str(name, default=str(default)).strip()
+    if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= most):
+        raise ImproperlyConfigured(
+            f"{name}={text!a:.80} is not a whole number from {least} to {most}."
+        )
+    return int(text)
+
+
+def env_zone(name: str, *, default: str) -> str:
+    """Read the name of a time zone that exists."""
+    text = env.str(name, default=default).strip()
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError):
+        raise ImproperlyConfigured(
+            f"{name}={text!a:.80} is not a time zone; use a name such as Europe/Berlin."
+        ) from None
+    return text
+
+
+def required(name: str, *, why: str) -> str:
+    """Read what has no default."""
+    text = env.str(name, default="").strip()
+    if not text:
+        raise ImproperlyConfigured(f"{name} is not set: {why}.")
+    return text
+
+
+# --- Trial or production ----------------------------------------------------------------------
+
+DATABASE_URL = env.str("DATABASE_URL", default="").strip()
+
+DEBUG = env_bool("DEBUG", default=not DATABASE_URL)
+
+if DEBUG:
+    SECRET_KEY = env.str("SECRET_KEY", default="") or "trial-only-" + "insecure-key-" * 4
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+else:
+    SECRET_KEY = required("SECRET_KEY", why="it signs sessions; use 50 or more random characters")
+    if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
+        raise ImproperlyConfigured("SECRET_KEY is too weak: use 50 or more random characters.")
+    ALLOWED_HOSTS = [
+        host.strip()
+        for host in required("ALLOWED_HOSTS", why="name the hosts served, parted by commas").split(
+            ","
+        )
+        if host.strip()
+    ]
+    if "*" in ALLOWED_HOSTS:
+        raise ImproperlyConfigured("ALLOWED_HOSTS='*' serves anyone's host name; name the hosts.")
+    required("DATABASE_URL", why="production needs a PostgreSQL server of its own")
+
+
+# --- Database ---------------------------------------------------------------------------------
+
+if DATABASE_URL:
+    _scheme = urlsplit(DATABASE_URL).scheme
+    if _scheme not in {"postgres", "postgresql"}:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL names the engine {_scheme!a:.80}; only postgresql:// is supported."
+        )
+    try:
+        _database = env.db_url("DATABASE_URL")
+    except (ValueError, ImproperlyConfigured):
+        # The URL holds a password, so the message shows nothing of it.
+        raise ImproperlyConfigured(
+            "DATABASE_URL cannot be read; use postgresql://user:password@host:port/name."
+        ) from None
+    _database |= {
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": env_int("DATABASE_CONN_MAX_AGE", default=60, least=0, most=86_400),
+        "CONN_HEALTH_CHECKS": True,
+    }
+else:
+    _database = {
+        "ENGINE": "rewards_site.postgresql",
+        "NAME": "rewards",
+        "LOCALDB": {
+            "folder": env.str("LOCALDB_DIR", default=str(BASE_DIR / ".localdb")),
+            "durable": env_bool("LOCALDB_DURABLE", default=True),
+        },
+    }
+
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# --- Rewards ----------------------------------------------------------------------------------
+
+REWARDS_TIME_ZONE = env_zone("REWARDS_TIME_ZONE", default="UTC")
+"""The zone whose calendar dates are the business days."""
+
+REWARDS_MIN_CALL_SECONDS = env_int("REWARDS_MIN_CALL_SECONDS", default=1, least=0, most=86_400)
+"""A call counts when it lasted at least this long."""
+
+REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, least=1, most=1_000_000)
+"""Hosts judged and written in one transaction."""
+
+
+# --- Applications -----------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",  # before the admin, whose templates it replaces
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rewards_site",
+    "rewards",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "rewards_site.urls"
+WSGI_APPLICATION = "rewards_site.wsgi.application"
+ASGI_APPLICATION = "rewards_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+# --- The admin's looks ------------------------------------------------------------------------
+
+
+def _page(title: str, icon: str, model: str, app: str = "rewards") -> dict[str, object]:
+    """Return a link of the sidebar, shown to those who may see its pages."""
+    permission = f"{app}.view_{model}"
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(permission),
+    }
+
+
+UNFOLD = {
+    "SITE_TITLE": "Rewards",
+    "SITE_HEADER": "Rewards",
+    "SITE_SUBHEADER": "What hosts earn, and why",
+    "SITE_SYMBOL": "redeem",
+    "SITE_URL": None,  # the admin is the site
+    "SIDEBAR": {
+        "navigation": [
+            {"title": "Rules", "items": [_page("Rules", "tune", "rewardrule")]},
+            {"title": "Hosts", "items": [_page("Hosts", "headset_mic", "host")]},
+            {
+                "title": "Ledger",
+                "items": [
+                    _page("Awards", "receipt_long", "scorehistory"),
+                    _page("Scores", "leaderboard", "score"),
+                ],
+            },
+            {"title": "Runs", "items": [_page("Runs", "play_circle", "awardrun")]},
+            {
+                "title": "Activity",
+                "items": [
+                    _page("Daily activity", "calendar_month", "dailyactivity"),
+                    _page("Events", "bolt", "activityevent"),
+                ],
+            },
+            {
+                "title": "Staff",
+                "items": [
+                    _page("Staff", "badge", "user"),
+                    _page("Groups", "group", "group", app="auth"),
+                ],
+            },
+        ]
+    },
+}
+
+
+# --- People -----------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "rewards.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+
+# --- Language and time ------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+
+# --- Files ------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+
+# --- Security ---------------------------------------------------------------------------------
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_HSTS_SECONDS = env_int(
+        "SECURE_HSTS_SECONDS", default=31_536_000, least=0, most=63_072_000
+    )
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = env_bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
+    SECURE_HSTS_PRELOAD = env_bool("SECURE_HSTS_PRELOAD", default=True)
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+    if env_bool("BEHIND_TLS_PROXY", default=False):
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+
+# --- Logging ----------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "rewards": {
+            "handlers": ["stderr"],
+            "level": env.str("LOG_LEVEL", default="INFO").upper(),
+            "propagate": False,
+        }
+    },
+}

@@ -1,0 +1,36 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import TransactionTestCase
+
+from rewards_site.localdb import LocalDatabase
+
+TRIAL_FOLDER = "rewards-tests-"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop and remove the throwaway server once every worker is done with it."""
+    folder = os.environ.get("LOCALDB_DIR", "")
+    if not hasattr(config, "workerinput") and TRIAL_FOLDER in folder:
+        LocalDatabase(Path(folder), durable=False).destroy()
+        Path(folder).rmdir()
+
+
+@pytest.fixture(autouse=True)
+def _flush_past_the_ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the flush between transactional tests truncate the ledger, and nothing else."""
+    flush = TransactionTestCase._fixture_teardown
+
+    def flush_as_replica(self: TransactionTestCase) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+        flush(self)
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = origin")
+
+    monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush_as_replica)
+    yield
