@@ -46,7 +46,7 @@ def env_int(name: str, *, default: int, least: int, most: int) -> int:
 
 def env_zone(name: str, *, default: str) -> str:
     """Read the name of a time zone that exists."""
-    text = env.str(name, default=default).strip()
+    text: str = env.str(name, default=default).strip()
     try:
         ZoneInfo(text)
     except (ValueError, OSError):
@@ -58,7 +58,7 @@ def env_zone(name: str, *, default: str) -> str:
 
 def required(name: str, *, why: str) -> str:
     """Read what has no default."""
-    text = env.str(name, default="").strip()
+    text: str = env.str(name, default="").strip()
     if not text:
         raise ImproperlyConfigured(f"{name} is not set: {why}.")
     return text

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     folder = os.environ.get("LOCALDB_DIR", "")
     if not hasattr(config, "workerinput") and TRIAL_FOLDER in folder:
         LocalDatabase(Path(folder), durable=False).destroy()
-        Path(folder).rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
-def _flush_past_the_ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _flush_past_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the flush between transactional tests truncate the ledger, and nothing else."""
     flush = TransactionTestCase._fixture_teardown
 
@@ -33,4 +33,3 @@ def _flush_past_the_ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             cursor.execute("SET session_replication_role = origin")
 
     monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush_as_replica)
-    yield

@@ -7,9 +7,10 @@ import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.datetime
 import django.utils.timezone
-import rewards.models.user
 from django.conf import settings
 from django.db import migrations, models
+
+import rewards.models.user
 
 
 class Migration(migrations.Migration):

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind
 
@@ -23,7 +24,7 @@ class ActivityEvent(models.Model):
     duration_seconds = models.PositiveIntegerField(help_text="0 for a login.")
 
     business_date = models.DateField(help_text="The business day of occurred_at.")
-    received_at = models.DateTimeField(db_default=models.functions.Now())
+    received_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         constraints: ClassVar = [

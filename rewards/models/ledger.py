@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 
 from rewards.choices import MAX_POINTS, MIN_POINTS, RULE_TERMS, Cadence, RuleType
 from rewards.exceptions import LedgerIsAppendOnly
@@ -78,7 +79,7 @@ class ScoreHistory(models.Model):
     run = models.ForeignKey(
         AwardRun, on_delete=models.PROTECT, related_name="ledger", db_index=False
     )
-    created_at = models.DateTimeField(db_default=models.functions.Now(), editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = ScoreHistoryQuerySet.as_manager()
 

@@ -69,7 +69,7 @@ class HostManager(UserManager["Host"]):
 class Host(User):
     """A user who is a host, seen apart from staff."""
 
-    objects = HostManager()
+    objects: ClassVar[HostManager] = HostManager()
 
     class Meta:
         proxy = True

@@ -52,13 +52,16 @@ def facts_by_user(*, days: Sequence[date], span: Span) -> dict[int, Facts]:
             user_id__gt=span.after_user,
             user_id__lte=span.through_user,
         )
+        .values("user_id")
+        .annotate(
+            all_logins=Sum("logins"),
+            all_audio_calls=Sum("audio_calls"),
+            all_video_calls=Sum("video_calls"),
+            active_days=Count("*"),
+        )
         .order_by("user_id")
         .values_list(
-            "user_id",
-            Sum("logins"),
-            Sum("audio_calls"),
-            Sum("video_calls"),
-            Count("*"),
+            "user_id", "all_logins", "all_audio_calls", "all_video_calls", "active_days"
         )
     )
     return {user: Facts(*counts) for user, *counts in rows}

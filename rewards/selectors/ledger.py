@@ -1,7 +1,10 @@
 """What has been awarded."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import date
+
+from django.db import connection
+from psycopg import sql
 
 from rewards.choices import RuleType
 from rewards.models import ScoreHistory
@@ -20,3 +23,31 @@ def awarded_keys(
             user_id__lte=span.through_user,
         ).values_list("user_id", "rule_type")
     )
+
+
+def history_csv(*, first: date, last: date) -> Iterator[bytes]:
+    """Yield the ledger of `first`..`last` as blocks of CSV, header first.
+
+    Rows are `user_id,rule_type,reference_date,points`, where user_id is the host's external id,
+    sorted by these in byte order. An id that a spreadsheet would take for a formula is led by
+    an apostrophe.
+    """
+    query = sql.SQL("""
+        COPY (
+            SELECT
+                CASE WHEN external_id ~ '^[=+@-]' THEN '''' || external_id ELSE external_id END
+                    AS user_id,
+                rule_type, reference_date, points
+            FROM rewards_scorehistory
+            JOIN rewards_user ON rewards_user.id = user_id
+            WHERE reference_date BETWEEN {first} AND {last}
+            ORDER BY external_id COLLATE "C", rule_type COLLATE "C", reference_date
+        ) TO STDOUT WITH (FORMAT csv, HEADER)
+    """).format(first=first, last=last)
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(query.as_string()) as copy,
+    ):
+        for block in copy:
+            yield bytes(block)

@@ -107,10 +107,15 @@ def award_weekly(
 
     Otherwise as award_daily. The awards are of the reference date `monday`.
     """
-    if monday_of(monday) != monday:
-        raise BadPeriod(f"{monday} is not a Monday; did you mean {monday_of(monday)}?")
+    require_monday(monday)
     _require_ended(sunday_of(monday), now, week=monday)
     return _award(Cadence.WEEKLY, week_days(monday), trigger, is_dry_run, on_progress)
+
+
+def require_monday(day: date) -> None:
+    """Raise BadPeriod unless `day` can name a week."""
+    if monday_of(day) != day:
+        raise BadPeriod(f"{day} is not a Monday; did you mean {monday_of(day)}?")
 
 
 def _require_ended(day: date, now: datetime, *, week: date | None = None) -> None:

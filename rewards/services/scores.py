@@ -82,4 +82,5 @@ def roll_over(*, reference_date: date) -> int:
             """,
             {"day": reference_date, "monday": monday},
         )
-        return cursor.rowcount
+        moved: int = cursor.rowcount
+    return moved

@@ -1,0 +1,109 @@
+"""What every command of the application shares: its report, its errors, its end."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable
+from datetime import date
+from types import FrameType
+from typing import Any, NoReturn
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, ProgrammingError, connection
+
+from rewards.calendar import ONE_DAY, days_between, parse_day
+from rewards.exceptions import RewardsError, UsageError
+
+MAX_DAYS = 400
+
+
+def day(text: str) -> date:
+    """Read a date given on the command line."""
+    try:
+        return parse_day(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+class RewardsCommand(BaseCommand):
+    """Parse, call one service, report: as text, or as one JSON object with `--format json`.
+
+    A RewardsError ends the command with its sentence and its exit code, a signal with 130 or
+    143. Nothing is printed at verbosity 0.
+    """
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.add_argument(
+            "--format", choices=["text", "json"], default="text", help="default: %(default)s"
+        )
+        return parser
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        self.is_json: bool = options["format"] == "json"
+        self.is_quiet: bool = options["verbosity"] == 0
+        before = signal.signal(signal.SIGTERM, _end)
+        try:
+            return super().execute(*args, **options)
+        except RewardsError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        except OperationalError as error:
+            raise CommandError(f"The database is out of reach: {_line(error)}") from error
+        except ProgrammingError as error:
+            if getattr(error.__cause__, "sqlstate", "") not in {"42P01", "42703"}:
+                raise
+            raise CommandError(
+                "The database lacks tables: run `manage.py migrate` first."
+            ) from error
+        except KeyboardInterrupt:
+            raise CommandError("Interrupted; safe to run again.", returncode=130) from None
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def report(self, text: str, data: dict[str, Any]) -> None:
+        """Print what was done, once."""
+        if self.is_quiet:
+            return
+        self.stdout.write(json.dumps(data) if self.is_json else text)
+
+    def progress(self, label: str) -> Callable[[int, int], None]:
+        """Return a function of (done, all) that draws a bar on standard error, if a terminal."""
+
+        def draw(done: int, total: int) -> None:
+            if self.is_quiet or not sys.stderr.isatty():
+                return
+            filled = 30 * done // max(total, 1)
+            end = "\n" if done == total else ""
+            bar = "#" * filled + "." * (30 - filled)
+            self.stderr.write(f"\r{label} [{bar}] {done}/{total}", ending=end)
+
+        return draw
+
+
+def period_days(
+    *, single: date | None, first: date | None, last: date | None, default: date, name: str
+) -> list[date]:
+    """Return the dates asked for by one of `--NAME`, or `--from` with `--to`, else `default`."""
+    if single is not None and (first is not None or last is not None):
+        raise UsageError(f"choose one: --{name}, or --from with --to.")
+    if (first is None) != (last is None):
+        raise UsageError("--from and --to go together.")
+    if first is None or last is None:
+        return [single or default]
+    if first > last:
+        raise UsageError(f"the range is reversed: {first} is after {last}.")
+    if (last - first).days >= MAX_DAYS:
+        raise UsageError(f"the range is too long: {(last - first).days + 1} days, max {MAX_DAYS}.")
+    return list(days_between(first, last, ONE_DAY))
+
+
+def _end(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def _line(error: Exception) -> str:
+    host = connection.settings_dict.get("HOST") or "the local socket"
+    port = connection.settings_dict.get("PORT") or 5432
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return f"{host}:{port}: {first}"

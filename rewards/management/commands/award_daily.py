@@ -1,0 +1,45 @@
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from rewards.calendar import last_closed_day
+from rewards.choices import RunTrigger
+from rewards.management.award import AwardCommand
+from rewards.management.base import day, period_days
+from rewards.services import awarding
+
+
+class Command(AwardCommand):
+    help = "Pay hosts what the daily rules say of business days that have ended."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--date", type=day, help="default: the last day that has ended")
+        parser.add_argument("--from", type=day, dest="first", help="first day of a range")
+        parser.add_argument("--to", type=day, dest="last", help="last day of a range")
+        parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
+
+    def handle(
+        self, *, date: date | None, first: date | None, last: date | None, dry_run: bool, **_: Any
+    ) -> None:
+        now = timezone.now()
+        days = period_days(
+            single=date,
+            first=first,
+            last=last,
+            default=last_closed_day(now, ZoneInfo(settings.REWARDS_TIME_ZONE)),
+            name="date",
+        )
+        self.award_all(
+            days,
+            lambda each: awarding.award_daily(
+                day=each,
+                now=now,
+                trigger=RunTrigger.COMMAND,
+                is_dry_run=dry_run,
+                on_progress=self.progress(str(each)),
+            ),
+        )

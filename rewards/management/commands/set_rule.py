@@ -1,0 +1,66 @@
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.utils import timezone
+
+from rewards.calendar import ONE_DAY, business_date
+from rewards.choices import RuleType
+from rewards.exceptions import UsageError
+from rewards.management.base import RewardsCommand, day
+from rewards.services import rules
+
+
+class Command(RewardsCommand):
+    help = "Write the next version of a rule."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
+        parser.add_argument("--threshold", required=True, help="how much is enough")
+        parser.add_argument("--points", required=True, help="what it pays")
+        parser.add_argument(
+            "--starts-on", type=day, metavar="D", help="its first business day; default: tomorrow"
+        )
+        parser.add_argument("--inactive", action="store_true", help="pause the rule")
+
+    def handle(
+        self,
+        *,
+        type: str,  # noqa: A002 - argparse names it for the argument
+        threshold: str,
+        points: str,
+        starts_on: date | None,
+        inactive: bool,
+        **_: Any,
+    ) -> None:
+        today = business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE))
+        report = rules.set_rule(
+            rule_type=RuleType(type),
+            threshold=_whole(threshold, "--threshold"),
+            points=_whole(points, "--points"),
+            starts_on=starts_on or today + ONE_DAY,
+            is_active=not inactive,
+            today=today,
+        )
+        version = report.version
+        verb = "Wrote" if report.is_new else "Nothing to do: there is"
+        self.report(
+            f"{verb} {version.rule_type} from {version.starts_on}: {version.threshold} "
+            f"{version.unit} pay {version.points}{'' if version.is_active else ', paused'}.",
+            {
+                "rule_type": version.rule_type,
+                "starts_on": version.starts_on.isoformat(),
+                "threshold": version.threshold,
+                "points": version.points,
+                "is_active": version.is_active,
+                "is_new": report.is_new,
+            },
+        )
+
+
+def _whole(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise UsageError(f"{name}: not a whole number (digits 0-9): {text!a:.80}")
+    return int(text)

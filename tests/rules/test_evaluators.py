@@ -1,0 +1,44 @@
+import pytest
+
+from rewards.choices import RULE_TERMS, RuleType
+from rewards.rules import EVALUATORS, Facts, Rule, Verdict, award_judge, judge
+
+
+def rule(rule_type: RuleType, threshold: int) -> Rule:
+    return Rule(version=1, rule_type=rule_type, threshold=threshold, points=10)
+
+
+def test_every_rule_type_has_terms_and_an_evaluator():
+    assert set(EVALUATORS) == set(RULE_TERMS) == set(RuleType)
+
+
+@pytest.mark.parametrize(
+    ("rule_type", "facts", "verdict"),
+    [
+        # The threshold itself is enough.
+        (RuleType.DAILY_LOGIN, Facts(logins=3), Verdict(True, 3)),
+        (RuleType.DAILY_AUDIO_CALL_TARGET, Facts(audio_calls=3), Verdict(True, 3)),
+        (RuleType.DAILY_VIDEO_CALL_TARGET, Facts(video_calls=3), Verdict(True, 3)),
+        (RuleType.WEEKLY_CONSISTENCY, Facts(active_days=3), Verdict(True, 3)),
+        # One below is not.
+        (RuleType.DAILY_LOGIN, Facts(logins=2), Verdict(False, 2)),
+        (RuleType.DAILY_AUDIO_CALL_TARGET, Facts(audio_calls=2), Verdict(False, 2)),
+        (RuleType.DAILY_VIDEO_CALL_TARGET, Facts(video_calls=2), Verdict(False, 2)),
+        (RuleType.WEEKLY_CONSISTENCY, Facts(active_days=2), Verdict(False, 2)),
+        # Each counts its own kind only.
+        (RuleType.DAILY_LOGIN, Facts(0, 9, 9, 9), Verdict(False, 0)),
+        (RuleType.DAILY_AUDIO_CALL_TARGET, Facts(9, 0, 9, 9), Verdict(False, 0)),
+        (RuleType.DAILY_VIDEO_CALL_TARGET, Facts(9, 9, 0, 9), Verdict(False, 0)),
+        (RuleType.WEEKLY_CONSISTENCY, Facts(9, 9, 9, 0), Verdict(False, 0)),
+    ],
+)
+def test_a_rule_is_earned_at_its_threshold(rule_type, facts, verdict):
+    assert judge(rule(rule_type, 3), facts) == verdict
+
+
+def test_awards_are_those_of_the_rules_that_were_earned():
+    login, audio = rule(RuleType.DAILY_LOGIN, 1), rule(RuleType.DAILY_AUDIO_CALL_TARGET, 5)
+
+    awards = award_judge([login, audio])(Facts(logins=2, audio_calls=4))
+
+    assert [(award.rule, award.measured) for award in awards] == [(login, 2)]

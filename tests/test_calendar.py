@@ -1,0 +1,94 @@
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from rewards import calendar
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("UTC", date(2026, 3, 29), 24),
+        ("Europe/Berlin", date(2026, 3, 29), 23),  # clocks go forward at night
+        ("Europe/Berlin", date(2026, 10, 25), 25),  # clocks go back at night
+        ("America/Santiago", date(2026, 9, 6), 23),  # midnight does not exist
+        ("Africa/Cairo", date(2026, 4, 24), 23),  # midnight does not exist
+        ("Asia/Beirut", date(2026, 3, 29), 23),  # midnight does not exist
+        ("Australia/Lord_Howe", date(2026, 4, 5), 24.5),  # half an hour of summer time
+        ("Pacific/Apia", date(2011, 12, 30), 0),  # the date that was left out
+    ],
+)
+def test_a_day_lasts_from_midnight_to_midnight(zone, day, hours):
+    start, end = calendar.day_window(day, ZoneInfo(zone))
+
+    assert end - start == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "UTC",
+        "Europe/Berlin",
+        "America/Santiago",
+        "Africa/Cairo",
+        "Asia/Kolkata",
+        "America/St_Johns",
+    ],
+)
+def test_each_instant_lies_in_the_window_of_its_one_day(zone):
+    zone = ZoneInfo(zone)
+    microsecond = timedelta(microseconds=1)
+    for offset in range(0, 366 * 11, 3):
+        day = date(2000, 1, 1) + timedelta(days=offset)
+        start, end = calendar.day_window(day, zone)
+
+        assert calendar.business_date(start, zone) == day
+        assert calendar.business_date(start - microsecond, zone) == day - timedelta(days=1)
+        assert calendar.business_date(end - microsecond, zone) == day
+        assert calendar.business_date(end, zone) == day + timedelta(days=1)
+
+
+def test_a_week_is_named_by_its_monday():
+    sunday = date(2027, 1, 3)  # the last day of the 53rd week of 2026
+
+    monday = calendar.monday_of(sunday)
+
+    assert monday == date(2026, 12, 28)
+    assert calendar.week_days(monday)[-1] == calendar.sunday_of(monday) == sunday
+
+
+def test_a_day_is_closed_once_it_has_ended_in_the_zone():
+    zone = ZoneInfo("Asia/Kolkata")
+    last_second = datetime(2026, 11, 22, 18, 29, 59, tzinfo=UTC)
+
+    assert calendar.last_closed_day(last_second, zone) == date(2026, 11, 21)
+    assert calendar.last_closed_day(last_second + timedelta(seconds=1), zone) == date(2026, 11, 22)
+    assert calendar.last_closed_week(last_second, zone) == date(2026, 11, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the date is empty; use YYYY-MM-DD"),
+        ("2026-02-30", "no such day: '2026-02-30'"),
+        ("2025-02-29", "no such day: '2025-02-29'; 2025 is not a leap year"),
+        ("2026-2-3", "not a date of the form YYYY-MM-DD: '2026-2-3'"),
+        ("20260203", "not a date of the form YYYY-MM-DD: '20260203'"),
+        ("2026-W05-1", "not a date of the form YYYY-MM-DD: '2026-W05-1'"),
+        ("2026/02/03", "not a date of the form YYYY-MM-DD: '2026/02/03'"),
+        ("2026-02-03T00:00", "not a date of the form YYYY-MM-DD: '2026-02-03T00:00'"),
+        ("2026-02-03\n", "not a date of the form YYYY-MM-DD: '2026-02-03\\n'"),
+        ("yesterday", "not a date of the form YYYY-MM-DD: 'yesterday'"),
+        ("1969-12-31", "1969-12-31 is before the ledger's start 2000-01-01"),
+        ("10000-01-01", "year must be 2000-2099: '10000-01-01'"),
+        ("0000-01-01", "year must be 2000-2099: '0000-01-01'"),
+        ("-2026-01-01", "year must be 2000-2099: '-2026-01-01'"),
+        ("2100-01-01", "year must be 2000-2099: '2100-01-01'"),
+    ],
+)
+def test_what_is_no_date_is_refused_with_the_reason(text, message):
+    with pytest.raises(ValueError, match=r".") as refused:
+        calendar.parse_day(text)
+
+    assert str(refused.value) == message
