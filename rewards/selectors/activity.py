@@ -60,9 +60,7 @@ def facts_by_user(*, days: Sequence[date], span: Span) -> dict[int, Facts]:
             active_days=Count("*"),
         )
         .order_by("user_id")
-        .values_list(
-            "user_id", "all_logins", "all_audio_calls", "all_video_calls", "active_days"
-        )
+        .values_list("user_id", "all_logins", "all_audio_calls", "all_video_calls", "active_days")
     )
     return {user: Facts(*counts) for user, *counts in rows}
 
