@@ -1,5 +1,6 @@
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(autouse=True)
-def _flush_past_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _flush_past_the_ledger() -> Iterator[None]:
     """Let the flush between transactional tests truncate the ledger, and nothing else."""
     flush = TransactionTestCase._fixture_teardown
 
@@ -32,4 +33,6 @@ def _flush_past_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SET session_replication_role = origin")
 
-    monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush_as_replica)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush_as_replica)
+        yield

@@ -1,0 +1,113 @@
+"""Rows that are valid and boring unless a test says otherwise."""
+
+from datetime import UTC, date, datetime
+
+import factory
+from django.contrib.auth.hashers import make_password
+
+from rewards.calendar import monday_of
+from rewards.choices import ActivityKind, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.models import (
+    ActivityEvent,
+    AwardRun,
+    DailyActivity,
+    Host,
+    RewardRule,
+    Score,
+    ScoreHistory,
+    User,
+)
+
+A_MONDAY = date(2026, 11, 16)
+"""The day on which things happen in tests, and its week."""
+
+
+class HostFactory(factory.django.DjangoModelFactory[Host]):
+    class Meta:
+        model = Host
+
+    external_id = factory.Sequence(lambda n: f"host-{n}")
+    username = factory.LazyAttribute(lambda host: f"host:{host.external_id}")
+    password = factory.LazyFunction(lambda: make_password(None))
+    is_host = True
+
+
+class StaffFactory(factory.django.DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    username = factory.Sequence(lambda n: f"staff-{n}")
+    password = factory.LazyFunction(lambda: make_password("correct horse battery"))
+    is_staff = True
+
+
+class RewardRuleFactory(factory.django.DjangoModelFactory[RewardRule]):
+    class Meta:
+        model = RewardRule
+
+    rule_type = RuleType.DAILY_LOGIN
+    threshold = 1
+    points = 10
+    starts_on = date(2026, 1, 1)
+
+
+class DailyActivityFactory(factory.django.DjangoModelFactory[DailyActivity]):
+    class Meta:
+        model = DailyActivity
+
+    user = factory.SubFactory(HostFactory)
+    date = A_MONDAY
+    logins = 1
+
+
+class ActivityEventFactory(factory.django.DjangoModelFactory[ActivityEvent]):
+    class Meta:
+        model = ActivityEvent
+
+    source = "app"
+    event_id = factory.Sequence(lambda n: f"event-{n}")
+    user = factory.SubFactory(HostFactory)
+    kind = ActivityKind.LOGIN
+    occurred_at = datetime(2026, 11, 16, 12, tzinfo=UTC)
+    duration_seconds = 0
+    business_date = factory.LazyAttribute(lambda event: event.occurred_at.date())
+
+
+class AwardRunFactory(factory.django.DjangoModelFactory[AwardRun]):
+    class Meta:
+        model = AwardRun
+
+    cadence = Cadence.DAILY
+    reference_date = A_MONDAY
+    attempt = factory.Sequence(lambda n: n + 1)
+    trigger = RunTrigger.COMMAND
+    status = RunStatus.DONE
+    started_at = datetime(2026, 11, 17, 0, 5, tzinfo=UTC)
+    finished_at = datetime(2026, 11, 17, 0, 6, tzinfo=UTC)
+    events_seen = 0
+
+
+class ScoreHistoryFactory(factory.django.DjangoModelFactory[ScoreHistory]):
+    class Meta:
+        model = ScoreHistory
+
+    user = factory.SubFactory(HostFactory)
+    rule_type = factory.LazyAttribute(lambda award: award.rule.rule_type)
+    reference_date = A_MONDAY
+    points = factory.LazyAttribute(lambda award: award.rule.points)
+    rule = factory.SubFactory(RewardRuleFactory)
+    measured = factory.LazyAttribute(lambda award: award.threshold)
+    threshold = factory.LazyAttribute(lambda award: award.rule.threshold)
+    run = factory.SubFactory(AwardRunFactory)
+
+
+class ScoreFactory(factory.django.DjangoModelFactory[Score]):
+    class Meta:
+        model = Score
+
+    user = factory.SubFactory(HostFactory)
+    lifetime = 10
+    daily = 10
+    daily_date = A_MONDAY
+    weekly = 10
+    week_start = factory.LazyAttribute(lambda score: monday_of(score.daily_date))
