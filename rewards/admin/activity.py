@@ -1,0 +1,92 @@
+"""What hosts did, event by event and day by day: for reading only."""
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from rewards.admin.day_filter import DayRangeFilter
+from rewards.admin.host_search import HostSearchAdmin
+from rewards.admin.wording import duration, host_link, moment, number
+from rewards.choices import ActivityKind
+from rewards.models import ActivityEvent, DailyActivity
+
+
+@admin.register(DailyActivity)
+class DailyActivityAdmin(HostSearchAdmin[DailyActivity]):
+    list_title = "Daily activity"
+    day_field = "date"
+    # The whole of the index rewards_dailyactivity_once_per_day, backwards.
+    ordering = ("-date", "-user_id")
+    lookups = frozenset({"date_from", "date_to"})
+
+    list_display = ("day", "host", "login_count", "audio", "video")
+    list_filter = (("date", DayRangeFilter),)
+
+    fields = ("day", "host", "login_count", "audio", "video")
+    readonly_fields = fields
+
+    @admin.display(description="business day")
+    def day(self, activity: DailyActivity) -> str:
+        return str(activity.date)
+
+    @admin.display(description="host")
+    def host(self, activity: DailyActivity) -> SafeString:
+        return host_link(activity.user_id, activity.user.external_id)
+
+    @admin.display(description="logins")
+    def login_count(self, activity: DailyActivity) -> str:
+        return number(activity.logins)
+
+    @admin.display(description="completed audio calls")
+    def audio(self, activity: DailyActivity) -> str:
+        return calls(activity.audio_calls, activity.audio_seconds)
+
+    @admin.display(description="completed video calls")
+    def video(self, activity: DailyActivity) -> str:
+        return calls(activity.video_calls, activity.video_seconds)
+
+
+def calls(count: int, seconds: int) -> str:
+    """Return how many calls there were, and how long they lasted together."""
+    return f"{number(count)} ({duration(seconds)})" if count else "0"
+
+
+@admin.register(ActivityEvent)
+class ActivityEventAdmin(HostSearchAdmin[ActivityEvent]):
+    list_title = "Activity events"
+    day_field = "business_date"
+    # The index rewards_activityevent_by_day, backwards; ties are one host's events of one day.
+    ordering = ("-business_date", "-user_id", "-pk")
+    lookups = frozenset({"business_date_from", "business_date_to", "kind__exact"})
+
+    list_display = ("day", "host", "kind", "occurred", "lasted", "origin")
+    list_filter = (("business_date", DayRangeFilter), "kind")
+
+    fieldsets = (
+        ("Event", {"fields": ("host", "kind", "occurred", "lasted", "day")}),
+        ("Origin", {"fields": ("source", "event_id", "received")}),
+    )
+    readonly_fields = ("host", "occurred", "lasted", "day", "received")
+
+    @admin.display(description="business day")
+    def day(self, event: ActivityEvent) -> str:
+        return str(event.business_date)
+
+    @admin.display(description="host")
+    def host(self, event: ActivityEvent) -> SafeString:
+        return host_link(event.user_id, event.user.external_id)
+
+    @admin.display(description="occurred at")
+    def occurred(self, event: ActivityEvent) -> str | None:
+        return moment(event.occurred_at)
+
+    @admin.display(description="lasted", empty_value="–")  # noqa: RUF001 - nothing to show
+    def lasted(self, event: ActivityEvent) -> str | None:
+        return None if event.kind == ActivityKind.LOGIN else duration(event.duration_seconds)
+
+    @admin.display(description="source and id")
+    def origin(self, event: ActivityEvent) -> str:
+        return f"{event.source} · {event.event_id}"
+
+    @admin.display(description="received at")
+    def received(self, event: ActivityEvent) -> str | None:
+        return moment(event.received_at)

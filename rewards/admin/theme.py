@@ -1,0 +1,55 @@
+"""The theme's classes, as the type checker may see them.
+
+django-unfold ships no types. What it offers here extends Django's own classes, so those are what
+is checked, and nothing else of this package imports the theme.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from unfold.decorators import display as _display
+
+if TYPE_CHECKING:
+    from django import forms
+    from django.contrib.admin import ModelAdmin
+    from django.contrib.admin.widgets import AdminDateWidget as DateWidget
+    from django.contrib.admin.widgets import AdminTextInputWidget as TextWidget
+    from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
+    from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
+
+    class RangeDateForm(forms.Form):
+        def __init__(self, *, name: str, data: Mapping[str, Any]) -> None: ...
+
+else:
+    from unfold.admin import ModelAdmin
+    from unfold.contrib.filters.forms import RangeDateForm
+    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+    from unfold.widgets import UnfoldAdminSingleDateWidget as DateWidget
+    from unfold.widgets import UnfoldAdminTextInputWidget as TextWidget
+
+__all__ = [
+    "AdminPasswordChangeForm",
+    "DateWidget",
+    "ModelAdmin",
+    "RangeDateForm",
+    "TextWidget",
+    "UserChangeForm",
+    "UserCreationForm",
+    "badge",
+]
+
+Shown = TypeVar("Shown", bound=Callable[..., object])
+
+
+def badge(*, description: str, colours: Mapping[Any, str]) -> Callable[[Shown], Shown]:
+    """Show what a display method returns as a badge.
+
+    The method returns (key, text); `colours` says which keys are success, info, warning or
+    danger.
+    """
+
+    def decorate(method: Shown) -> Shown:
+        shown: Shown = _display(description=description, label=dict(colours))(method)
+        return shown
+
+    return decorate
