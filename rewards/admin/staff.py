@@ -28,7 +28,7 @@ class SuperuserOnly(BigListAdmin[Row]):
 
 
 @admin.register(User)
-class StaffAdmin(BaseUserAdmin[User], SuperuserOnly[User]):  # type: ignore[misc] # both narrow lookups
+class StaffAdmin(BaseUserAdmin[User], SuperuserOnly[User]):
     form = UserChangeForm  # type: ignore[assignment] # generic in the stubs, not at run time
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
