@@ -1,0 +1,171 @@
+"""Take in what hosts did: files of activity become events and the counts that awarding reads."""
+
+import csv
+import logging
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from rewards.exceptions import UsageError
+from rewards.services.ingest.reading import STDIN_NAME, opened
+from rewards.services.ingest.rejects import RejectedFile
+from rewards.services.ingest.rows import MAX_SHOWN, Chunk, Rejection, RowParser
+from rewards.services.ingest.storing import Stored, store_rows
+
+logger = logging.getLogger(__name__)
+
+CHUNK_LINES = 20_000
+"""Lines read and stored in one transaction."""
+
+Progress = Callable[[int, int], None]
+"""Told (bytes read, bytes in all)."""
+
+_SOURCE = re.compile(r"[!-~]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport:
+    """What one file came to: rows = stored + duplicates + conflicts + rejected."""
+
+    file: str
+    rows: int
+    """Lines that are neither blank nor the header."""
+    stored: int
+    duplicates: int
+    """Stored before, or twice in the file, with the very same content."""
+    conflicts: int
+    """Of an id stored before with other content."""
+    rejected: int
+    """Not a row, not a good one, or of an unknown user."""
+    by_reason: Mapping[str, int] = field(default_factory=dict)
+    """The conflicts and the rejected rows: "line", a column, "user" or "conflict" -> number."""
+    hosts_created: int
+    blank: int
+    rejected_file: Path | None
+    """Lists every conflict and rejected row; None when there is none."""
+    error: str
+    """Why reading ended before the file did; empty when it did not."""
+    seconds: float
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row of the file is now stored."""
+        return not (self.conflicts or self.rejected or self.error)
+
+
+def check_file(*, path: Path) -> None:
+    """Raise BadFile unless `import_activity` can read rows from the file at `path`."""
+    with opened(path):
+        pass
+
+
+def import_activity(
+    *,
+    path: Path | None,
+    source: str,
+    create_hosts: bool,
+    now: datetime,
+    on_progress: Progress | None = None,
+) -> IngestReport:
+    """Store the activity of one file of CSV or JSON lines, gzip-compressed or not.
+
+    `path` None reads standard input. Each chunk is stored together with its DailyActivity or not
+    at all, so that whatever kills the import, a second call completes it, and a third changes
+    nothing. A bad row is listed in `PATH.rejected.csv` (`stdin.rejected.csv` in the current
+    folder) and never keeps a good one out. Users who are not there are bad rows, or with
+    `create_hosts` become hosts. Raises BadFile, having written nothing, when no row can be read;
+    UsageError for a bad source; RewardsError.
+    """
+    began = time.monotonic()
+    if not _SOURCE.fullmatch(source):
+        raise UsageError(f"bad source {source!a:.80}: use 1 to 64 visible ASCII characters.")
+
+    counts: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    with opened(path) as file, RejectedFile(_rejected_path(path)) as rejected_file:
+        parser = RowParser(columns=file.columns, zone=ZoneInfo(settings.REWARDS_TIME_ZONE), now=now)
+        counts["blank"] = file.blank
+        line = file.first_row_line
+        while True:
+            chunk = parser.parse(islice(file.lines, CHUNK_LINES), first_line=line)
+            lines = len(chunk.rows) + len(chunk.rejected) + chunk.blank
+            if not lines:
+                break
+            line += lines
+
+            rejected = chunk.rejected
+            if chunk.rows:
+                stored = store_rows(
+                    rows=chunk.rows, source=source, create_hosts=create_hosts, now=now
+                )
+                counts["stored"] += stored.stored
+                counts["hosts_created"] += stored.hosts_created
+                rejected = rejected + _refused(chunk, stored)
+            rejected_file.add(rejected)
+
+            counts["blank"] += chunk.blank
+            counts["rows"] += lines - chunk.blank
+            reasons.update(rejection.part for rejection in rejected)
+            if on_progress is not None and (position := file.position()):
+                on_progress(*position)
+
+        unfinished = file.error and f"{file.name} is {file.error} (after line {line - 1})"
+
+    counts["conflicts"] = reasons["conflict"]
+    counts["rejected"] = reasons.total() - reasons["conflict"]
+    report = IngestReport(
+        file=STDIN_NAME if path is None else str(path),
+        rows=counts["rows"],
+        stored=counts["stored"],
+        duplicates=counts["rows"] - counts["stored"] - reasons.total(),
+        conflicts=counts["conflicts"],
+        rejected=counts["rejected"],
+        by_reason=dict(sorted(reasons.items())),
+        hosts_created=counts["hosts_created"],
+        blank=counts["blank"],
+        rejected_file=_rejected_path(path) if reasons else None,
+        error=unfinished,
+        seconds=time.monotonic() - began,
+    )
+    logger.log(
+        logging.INFO if report.is_complete else logging.WARNING,
+        "import file=%a source=%s rows=%d stored=%d duplicates=%d conflicts=%d rejected=%d "
+        "hosts_created=%d seconds=%.3f error=%a",
+        report.file,
+        source,
+        report.rows,
+        report.stored,
+        report.duplicates,
+        report.conflicts,
+        report.rejected,
+        report.hosts_created,
+        report.seconds,
+        report.error,
+    )
+    return report
+
+
+def _rejected_path(path: Path | None) -> Path:
+    return Path(f"{STDIN_NAME if path is None else path}.rejected.csv")
+
+
+def _refused(chunk: Chunk, stored: Stored) -> list[Rejection]:
+    """Return the rows of `chunk` that the database refused, with their cells."""
+    reasons = {line: ("user", reason) for line, reason in stored.unknown.items()}
+    reasons |= {line: ("conflict", reason) for line, reason in stored.conflicts.items()}
+    if not reasons:
+        return []
+    refused = []
+    for line, _, *cells in csv.reader(row.decode() for row in chunk.rows):
+        if int(line) in reasons:
+            part, reason = reasons[int(line)]
+            refused.append(Rejection(int(line), part, reason, [c[:MAX_SHOWN] for c in cells]))
+    return refused
