@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 from rewards_site.localdb import LocalDatabase
+from tests.processes import own_database
 
 TRIAL_FOLDER = "rewards-tests-"
 
@@ -35,4 +37,14 @@ def _flush_past_the_ledger() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(TransactionTestCase, "_fixture_teardown", flush_as_replica)
+        yield
+
+
+@pytest.fixture
+def committed(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker, worker_id: str
+) -> Iterator[None]:
+    """A migrated database of the test's own, where other processes see what it writes."""
+    template = connection.settings_dict["NAME"]
+    with django_db_blocker.unblock(), own_database(f"committed_{worker_id}", template=template):
         yield

@@ -1,0 +1,377 @@
+"""Both doors of every constraint: validation says why in a sentence, the database refuses."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+import pytest
+from django.apps import apps
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, connection, models, transaction
+
+from rewards.choices import RuleType, RunStatus
+from rewards.models import AwardShard
+from tests.factories import (
+    A_MONDAY,
+    ActivityEventFactory,
+    AwardRunFactory,
+    DailyActivityFactory,
+    HostFactory,
+    RewardRuleFactory,
+    ScoreFactory,
+    ScoreHistoryFactory,
+    StaffFactory,
+)
+
+A_TUESDAY = date(2026, 11, 17)
+
+
+class Door(NamedTuple):
+    """A constraint, a row that breaks it and nothing else, and what a person is told."""
+
+    constraint: str
+    row: Callable[[], models.Model]
+    message: str
+
+
+def user(**kwargs):
+    return HostFactory.build(**kwargs)
+
+
+def event(**kwargs):
+    return ActivityEventFactory.build(user=HostFactory(), **kwargs)
+
+
+def activity(**kwargs):
+    return DailyActivityFactory.build(user=HostFactory(), **kwargs)
+
+
+def score(**kwargs):
+    return ScoreFactory.build(user=HostFactory(), **kwargs)
+
+
+def shard(**kwargs):
+    values = {"run": AwardRunFactory(), "after_user": 0, "through_user": 1, **kwargs}
+    return AwardShard(**values)
+
+
+def award(**kwargs):
+    parents = {"user": HostFactory, "rule": RewardRuleFactory, "run": AwardRunFactory}
+    saved = {name: factory() for name, factory in parents.items() if name not in kwargs}
+    return ScoreHistoryFactory.build(**saved, **kwargs)
+
+
+def rule_of_an_unknown_type():
+    # An unknown type has no limits that its threshold could fit, so that promise breaks as well.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "ALTER TABLE rewards_rewardrule "
+            "DROP CONSTRAINT rewards_rewardrule_threshold_fits_its_type"
+        )
+    return RewardRuleFactory.build(rule_type="DAILY_SMILE")
+
+
+def twin(factory, *fields, **kwargs):
+    """Return an unsaved row that agrees with a saved one in `fields` and is valid otherwise."""
+    first = factory(**kwargs)
+    return {field: getattr(first, field) for field in fields}
+
+
+DOORS = [
+    # User
+    Door(
+        "rewards_user_host_has_external_id",
+        lambda: user(external_id=None, username="nobody"),
+        "A host needs the external id the app knows it by.",
+    ),
+    Door(
+        "rewards_user_external_id_is_visible_ascii",
+        lambda: user(external_id="two words"),
+        "Use 1 to 128 visible ASCII characters.",
+    ),
+    # ActivityEvent
+    Door(
+        "rewards_activityevent_once_per_source",
+        lambda: event(**twin(ActivityEventFactory, "source", "event_id")),
+        "This source has reported this event already.",
+    ),
+    Door(
+        "rewards_activityevent_kind_is_known",
+        lambda: event(kind="logout"),
+        "Value 'logout' is not a valid choice.",
+    ),
+    Door(
+        "rewards_activityevent_lasts_a_day_at_most",
+        lambda: event(duration_seconds=86_401),
+        "A call lasts 0 to 86,400 seconds.",
+    ),
+    Door(
+        "rewards_activityevent_has_an_id",
+        lambda: event(event_id=""),
+        "This field cannot be blank.",
+    ),
+    # DailyActivity
+    Door(
+        "rewards_dailyactivity_once_per_day",
+        lambda: DailyActivityFactory.build(**twin(DailyActivityFactory, "user", "date")),
+        "This host's day is counted already.",
+    ),
+    Door(
+        "rewards_dailyactivity_is_an_active_day",
+        lambda: activity(logins=0),
+        "A day without a login or a completed call is no row.",
+    ),
+    Door(
+        "rewards_dailyactivity_seconds_have_calls",
+        lambda: activity(audio_calls=1, audio_seconds=86_401),
+        "There are more seconds than the calls can have lasted.",
+    ),
+    # RewardRule
+    Door(
+        "rewards_rewardrule_one_version_a_day",
+        lambda: RewardRuleFactory.build(**twin(RewardRuleFactory, "rule_type", "starts_on")),
+        "A version of this rule begins on this day already.",
+    ),
+    Door(
+        "rewards_rewardrule_type_is_known",
+        rule_of_an_unknown_type,
+        "Value 'DAILY_SMILE' is not a valid choice.",
+    ),
+    Door(
+        "rewards_rewardrule_threshold_fits_its_type",
+        lambda: RewardRuleFactory.build(rule_type=RuleType.WEEKLY_CONSISTENCY, threshold=8),
+        "The threshold is outside the limits of its rule type.",
+    ),
+    Door(
+        "rewards_rewardrule_points_fit",
+        lambda: RewardRuleFactory.build(points=0),
+        "Ensure this value is greater than or equal to 1.",
+    ),
+    # AwardRun
+    Door(
+        "rewards_awardrun_once_per_attempt",
+        lambda: AwardRunFactory.build(
+            **twin(AwardRunFactory, "reference_date", "cadence", "attempt")
+        ),
+        "This attempt has a run already.",
+    ),
+    Door(
+        "rewards_awardrun_week_begins_on_monday",
+        lambda: AwardRunFactory.build(cadence="weekly", reference_date=A_TUESDAY),
+        "A weekly run is of a Monday.",
+    ),
+    Door(
+        "rewards_awardrun_status_matches_its_end",
+        lambda: AwardRunFactory.build(status=RunStatus.RUNNING),
+        "A run has an end exactly when it no longer runs.",
+    ),
+    Door(
+        "rewards_awardrun_choices_are_known",
+        lambda: AwardRunFactory.build(trigger="whim"),
+        "Value 'whim' is not a valid choice.",
+    ),
+    # AwardShard
+    Door(
+        "rewards_awardshard_once_per_span",
+        lambda: shard(**twin(_saved_shard, "run", "after_user")),
+        "This span of the run exists already.",
+    ),
+    Door(
+        "rewards_awardshard_span_is_not_empty",
+        lambda: shard(after_user=5, through_user=5),
+        "A span ends after it begins.",
+    ),
+    Door(
+        "rewards_awardshard_status_is_known",
+        lambda: shard(status="lost"),
+        "Value 'lost' is not a valid choice.",
+    ),
+    # ScoreHistory
+    Door(
+        "rewards_scorehistory_award_once",
+        lambda: award(**twin(ScoreHistoryFactory, "user", "rule", "reference_date")),
+        "This host has this award already.",
+    ),
+    Door(
+        "rewards_scorehistory_type_is_known",
+        lambda: award(rule_type="DAILY_SMILE"),
+        "Value 'DAILY_SMILE' is not a valid choice.",
+    ),
+    Door(
+        "rewards_scorehistory_points_fit",
+        lambda: award(points=1_000_001),
+        "Points are 1 to 1,000,000.",
+    ),
+    Door(
+        "rewards_scorehistory_was_earned",
+        lambda: award(measured=2, threshold=3),
+        "Less was measured than the rule asks for.",
+    ),
+    Door(
+        "rewards_scorehistory_week_begins_on_monday",
+        lambda: award(
+            rule=RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY),
+            reference_date=A_TUESDAY,
+        ),
+        "A weekly award is of a Monday.",
+    ),
+    # Score
+    Door(
+        "rewards_score_week_begins_on_monday",
+        lambda: score(week_start=A_TUESDAY),
+        "A week is named by its Monday.",
+    ),
+    Door(
+        "rewards_score_periods_are_parts_of_the_whole",
+        lambda: score(lifetime=9),
+        "No period can have more points than the whole.",
+    ),
+]
+
+# The other edges of constraints that have more than one.
+MORE_DOORS = [
+    Door("rewards_activityevent_has_an_id", lambda: event(source=""), "cannot be blank"),
+    Door(
+        "rewards_dailyactivity_seconds_have_calls",
+        lambda: activity(video_calls=1, video_seconds=86_401),
+        "more seconds than the calls",
+    ),
+    Door("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="é"), "ASCII"),
+    Door("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="line\n"), "ASCII"),
+    Door(
+        "rewards_rewardrule_threshold_fits_its_type",
+        lambda: RewardRuleFactory.build(threshold=0),
+        "greater than or equal to 1",
+    ),
+    Door(
+        "rewards_rewardrule_threshold_fits_its_type",
+        lambda: RewardRuleFactory.build(threshold=101),
+        "outside the limits of its rule type",
+    ),
+    Door(
+        "rewards_rewardrule_points_fit",
+        lambda: RewardRuleFactory.build(points=1_000_001),
+        "less than or equal to 1000000",
+    ),
+    Door("rewards_scorehistory_points_fit", lambda: award(points=0), "Points are 1 to"),
+    Door("rewards_scorehistory_was_earned", lambda: award(measured=0, threshold=0), "Less was"),
+    Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(cadence="hourly"), ""),
+    Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(status="odd"), ""),
+    Door(
+        "rewards_awardrun_status_matches_its_end",
+        lambda: AwardRunFactory.build(finished_at=None),
+        "This field cannot be blank.",
+    ),
+    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(daily=11), "No period"),
+    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(weekly=11), "No period"),
+]
+
+
+def _saved_shard():
+    run = AwardRunFactory()
+    return AwardShard.objects.create(run=run, after_user=0, through_user=1)
+
+
+def tables():
+    return [model for model in apps.get_app_config("rewards").get_models() if not model._meta.proxy]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("door", [*DOORS, *MORE_DOORS], ids=lambda door: door.constraint)
+def test_validation_says_what_is_wrong(door):
+    row = door.row()
+
+    with pytest.raises(ValidationError) as refusal:
+        row.full_clean()
+
+    assert any(door.message in message for message in refusal.value.messages)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("door", [*DOORS, *MORE_DOORS], ids=lambda door: door.constraint)
+def test_the_database_refuses_behind_validation(door):
+    row = door.row()
+
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        row.save(force_insert=True)
+
+    assert refusal.value.__cause__.diag.constraint_name == door.constraint
+
+
+def test_every_constraint_has_its_row_above():
+    promised = {constraint.name for model in tables() for constraint in model._meta.constraints}
+
+    assert {door.constraint for door in DOORS} == promised
+    assert len(DOORS) == len(promised)
+
+
+def test_every_constraint_and_index_is_named_for_its_table_and_promise():
+    for model in tables():
+        for each in [*model._meta.constraints, *model._meta.indexes]:
+            assert each.name.startswith(f"rewards_{model._meta.model_name}_"), each.name
+
+
+def test_every_constraint_explains_itself_to_people():
+    for model in tables():
+        for constraint in model._meta.constraints:
+            sentence = constraint.violation_error_message
+            assert sentence != constraint.default_violation_error_message, constraint.name
+            assert sentence.endswith("."), constraint.name
+
+
+@pytest.mark.django_db
+def test_a_valid_row_of_each_table_passes_both_doors():
+    pending = RewardRuleFactory.build(starts_on=A_TUESDAY)
+    rows = [user(), event(), activity(), pending, AwardRunFactory.build()]
+    rows += [shard(), award(reference_date=A_TUESDAY), score()]
+
+    for row in rows:
+        # A host's username is no name to sign in with; a run of no award has an empty tally.
+        row.full_clean(exclude=["username", "by_rule"])
+        row.save(force_insert=True)
+
+    assert {type(row)._meta.concrete_model for row in rows} == set(tables())
+
+
+# What nobody may leave out: a threshold that is not there would be reached by the first call.
+@pytest.mark.django_db
+@pytest.mark.parametrize("field", ["threshold", "points", "starts_on"])
+def test_a_rule_leaves_nothing_open(field):
+    rule = RewardRuleFactory.build(**{field: None})
+
+    with pytest.raises(ValidationError, match="cannot be null"):
+        rule.full_clean()
+    with pytest.raises(IntegrityError, match="null value"), transaction.atomic():
+        rule.save()
+
+
+@pytest.mark.django_db
+def test_an_empty_external_id_is_none_so_that_many_of_the_staff_can_have_none():
+    first, second = StaffFactory.build(external_id=""), StaffFactory.build(external_id="")
+
+    for member in (first, second):
+        member.full_clean()
+        member.save()
+
+    assert (first.external_id, second.external_id) == (None, None)
+
+
+@pytest.mark.django_db
+def test_two_hosts_never_share_an_external_id():
+    HostFactory(external_id="ana")
+    other = user(external_id="ana", username="other")
+
+    with pytest.raises(ValidationError, match="External id already exists"):
+        other.full_clean()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        other.save()
+
+
+@pytest.mark.django_db
+def test_an_event_keeps_when_it_arrived():
+    stored = event(occurred_at=datetime(2026, 11, 16, 12, tzinfo=UTC))
+    stored.save()
+    stored.refresh_from_db()
+
+    assert stored.received_at.tzinfo is not None
+    assert stored.business_date == A_MONDAY
