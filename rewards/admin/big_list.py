@@ -24,7 +24,8 @@ class BigChangeList(ChangeList):
         return list(self.model_admin.get_ordering(request))
 
     def get_results(self, request: HttpRequest) -> None:
-        self.paginator = self.model_admin.get_paginator(request, self.queryset, self.list_per_page)
+        # Not the admin's own paginator, which its page of an object's history needs as well.
+        self.paginator = LookAheadPaginator(self.queryset, self.list_per_page)
         try:
             self.page = self.paginator.page(self.page_num)
         except InvalidPage as error:
@@ -48,7 +49,6 @@ class BigListAdmin(ModelAdmin[Row]):
     list_title: ClassVar[str]
     lookups: ClassVar[frozenset[str]] = frozenset()
 
-    paginator = LookAheadPaginator
     list_per_page = 50
     show_full_result_count = False
     show_facets = ShowFacets.NEVER  # a facet is a COUNT

@@ -23,6 +23,9 @@ class SuperuserOnly(BigListAdmin[Row]):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
 
+    def has_view_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
+        return self.has_add_permission(request)
+
     def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
         return self.has_add_permission(request)
 

@@ -34,6 +34,7 @@ class AwardRun(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-started_at", "-id"]
+        permissions: ClassVar = [("start_awardrun", "Can start runs")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 name="rewards_awardrun_once_per_attempt",
