@@ -4,13 +4,16 @@ Without DATABASE_URL this is a trial: a private PostgreSQL, DEBUG, a key of no w
 nothing is assumed: what production needs must be named, or the process does not start.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import django_stubs_ext
 import environ
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 django_stubs_ext.monkeypatch()
@@ -146,11 +149,14 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
+    "csp",
     "rewards_site",
     "rewards",
 ]
 
 MIDDLEWARE = [
+    "csp.middleware.CSPMiddleware",  # first, so that no answer goes out without its policy
     "django.middleware.security.SecurityMiddleware",
     # Serves what collectstatic gathered; in a trial, runserver finds the files itself.
     *([] if DEBUG else ["whitenoise.middleware.WhiteNoiseMiddleware"]),
@@ -158,8 +164,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "rewards_site.sessions.SessionLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last, as it replaces the answer to a login
 ]
 
 ROOT_URLCONF = "rewards_site.urls"
@@ -185,14 +193,23 @@ TEMPLATES = [
 # --- The admin's looks ------------------------------------------------------------------------
 
 
-def _page(title: str, icon: str, model: str, app: str = "rewards") -> dict[str, object]:
+def _page(title: str, icon: str, model: str) -> dict[str, object]:
     """Return a link of the sidebar, shown to those who may see its pages."""
-    permission = f"{app}.view_{model}"
     return {
         "title": title,
         "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{model}_changelist"),
-        "permission": lambda request: request.user.has_perm(permission),
+        "link": reverse_lazy(f"admin:rewards_{model}_changelist"),
+        "permission": lambda request: request.user.has_perm(f"rewards.view_{model}"),
+    }
+
+
+def _superuser_page(title: str, icon: str, view: str) -> dict[str, object]:
+    """Return a link of the sidebar, shown to superusers only."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{view}"),
+        "permission": lambda request: request.user.is_superuser,
     }
 
 
@@ -202,6 +219,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "What hosts earn, and why",
     "SITE_SYMBOL": "redeem",
     "SITE_URL": None,  # the admin is the site
+    "STYLES": [lambda request: static("rewards/admin.css")],
     "SIDEBAR": {
         "navigation": [
             {"title": "Rules", "items": [_page("Rules", "tune", "rewardrule")]},
@@ -224,8 +242,8 @@ UNFOLD = {
             {
                 "title": "Staff",
                 "items": [
-                    _page("Staff", "badge", "user"),
-                    _page("Groups", "group", "group", app="auth"),
+                    _superuser_page("Staff", "badge", "rewards_user_changelist"),
+                    _superuser_page("Groups", "group", "auth_group_changelist"),
                 ],
             },
         ]
@@ -236,6 +254,10 @@ UNFOLD = {
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "rewards.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first, as it only ever refuses
+    "django.contrib.auth.backends.ModelBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -271,8 +293,10 @@ STORAGES = {
 
 # --- Security ---------------------------------------------------------------------------------
 
+SESSION_COOKIE_AGE = 30 * 60  # of an idle session; rewards_site/sessions.py ends busy ones
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
@@ -284,10 +308,48 @@ if not DEBUG:
     )
     SECURE_HSTS_INCLUDE_SUBDOMAINS = env_bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
     SECURE_HSTS_PRELOAD = env_bool("SECURE_HSTS_PRELOAD", default=True)
+    # Browsers take a cookie of such a name only over TLS and for this very host.
+    SESSION_COOKIE_NAME = "__Host-session"
     SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_NAME = "__Host-csrf"
     CSRF_COOKIE_SECURE = True
     if env_bool("BEHIND_TLS_PROXY", default=False):
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        # Alpine, on which the theme runs, compiles the expressions of its attributes. All
+        # scripts are files of this site: no inline ones.
+        "script-src": [SELF, UNSAFE_EVAL],
+        # The theme sets its colours in a style element and, through Alpine, htmx and Chart.js,
+        # sizes in style attributes, with no place for a nonce.
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+    }
+}
+
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", default=0, least=0, most=9)
+"""How many proxies of ours stand in front, each adding the address it saw to X-Forwarded-For."""
+
+# A name is locked for an address after a few failures, and for all after many: see the handler.
+AXES_HANDLER = "rewards_site.lockout.LockoutHandler"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or an attacker could lock out for ever
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "rewards_site.lockout.locked_out"
+AXES_CLIENT_IP_CALLABLE = "rewards_site.lockout.client_address"
+AXES_ENABLE_ADMIN = False  # `manage.py axes_reset_username NAME` unlocks
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
 
 
 # --- Logging ----------------------------------------------------------------------------------

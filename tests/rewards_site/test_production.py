@@ -1,0 +1,64 @@
+"""The settings as production has them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+PRODUCTION = {
+    "DEBUG": "false",
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+    "ALLOWED_HOSTS": "rewards.example",
+    "SECRET_KEY": "".join(map(chr, range(48, 123))),
+}
+
+
+def run(*arguments):
+    environment = {"PATH": os.environ["PATH"], **PRODUCTION}
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_deployment_check_has_nothing_to_say():
+    done = run("manage.py", "check", "--deploy", "--fail-level", "WARNING")
+
+    assert (done.returncode, done.stdout) == (
+        0,
+        "System check identified no issues (0 silenced).\n",
+    )
+
+
+@pytest.fixture(scope="module")
+def production():
+    """The settings of a production process that the tests ask about."""
+    script = """
+import json
+from rewards_site import settings
+plain = {k: v for k, v in vars(settings).items() if isinstance(v, str | int | tuple)}
+print(json.dumps(plain))
+"""
+    return json.loads(run("-c", script).stdout)
+
+
+@pytest.mark.parametrize("cookie", ["SESSION", "CSRF"])
+def test_cookies_are_for_this_host_over_tls_and_for_no_script(production, cookie):
+    assert production[f"{cookie}_COOKIE_NAME"].startswith("__Host-")
+    assert production[f"{cookie}_COOKIE_SECURE"] is True
+    assert production[f"{cookie}_COOKIE_HTTPONLY"] is True
+    assert production[f"{cookie}_COOKIE_SAMESITE"] == "Lax"
+    # What a name that begins with __Host- promises.
+    assert f"{cookie}_COOKIE_DOMAIN" not in production
+    assert f"{cookie}_COOKIE_PATH" not in production
+
+
+def test_everything_goes_over_tls(production):
+    assert production["SECURE_SSL_REDIRECT"] is True
+    assert production["SECURE_HSTS_SECONDS"] == 31_536_000
+
+
+def test_no_forwarded_address_is_believed_unless_told_to(production):
+    assert production["TRUSTED_PROXIES"] == 0
+    assert "SECURE_PROXY_SSL_HEADER" not in production
