@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class RewardsCommand(BaseCommand):
     """Parse, call one service, report: as text, or as one JSON object with `--format json`.
 
     A RewardsError ends the command with its sentence and its exit code, a signal with 130 or
-    143. Nothing is printed at verbosity 0.
+    143. Nothing but errors is printed or logged at verbosity 0.
     """
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
@@ -44,6 +45,10 @@ class RewardsCommand(BaseCommand):
         self.is_json: bool = options["format"] == "json"
         self.is_quiet: bool = options["verbosity"] == 0
         before = signal.signal(signal.SIGTERM, _end)
+        logger = logging.getLogger("rewards")
+        level = logger.level
+        if self.is_quiet:
+            logger.setLevel(logging.ERROR)
         try:
             return super().execute(*args, **options)
         except RewardsError as error:
@@ -59,6 +64,7 @@ class RewardsCommand(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("Interrupted; safe to run again.", returncode=130) from None
         finally:
+            logger.setLevel(level)
             signal.signal(signal.SIGTERM, before)
 
     def report(self, text: str, data: dict[str, Any]) -> None:
