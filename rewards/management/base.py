@@ -27,6 +27,19 @@ def day(text: str) -> date:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def whole_number(*, least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of a number given on the command line: digits 0-9, `least` to `most`."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(
+            f"not a whole number (digits 0-9) from {least:,} to {most:,}: {text!a:.80}"
+        )
+
+    return read
+
+
 class RewardsCommand(BaseCommand):
     """Parse, call one service, report: as text, or as one JSON object with `--format json`.
 
@@ -44,6 +57,7 @@ class RewardsCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         self.is_json: bool = options["format"] == "json"
         self.is_quiet: bool = options["verbosity"] == 0
+        self._is_bar_open = False
         before = signal.signal(signal.SIGTERM, _end)
         logger = logging.getLogger("rewards")
         level = logger.level
@@ -66,6 +80,8 @@ class RewardsCommand(BaseCommand):
         finally:
             logger.setLevel(level)
             signal.signal(signal.SIGTERM, before)
+            if self._is_bar_open:
+                self.stderr.write("")
 
     def report(self, text: str, data: dict[str, Any]) -> None:
         """Print what was done, once."""
@@ -79,10 +95,12 @@ class RewardsCommand(BaseCommand):
         def draw(done: int, total: int) -> None:
             if self.is_quiet or not sys.stderr.isatty():
                 return
-            filled = 30 * done // max(total, 1)
-            end = "\n" if done == total else ""
+            share = done / max(total, 1)
+            filled = int(30 * share)
             bar = "#" * filled + "." * (30 - filled)
-            self.stderr.write(f"\r{label} [{bar}] {done}/{total}", ending=end)
+            self._is_bar_open = done < total
+            end = "" if self._is_bar_open else "\n"
+            self.stderr.write(f"\r{label} [{bar}] {int(100 * share):3} %", ending=end)
 
         return draw
 

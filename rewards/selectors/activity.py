@@ -1,13 +1,13 @@
 """What hosts did."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Count, F, Q, Sum
 
-from rewards.models import DailyActivity
+from rewards.models import ActivityEvent, DailyActivity
 from rewards.rules import Facts
 
 
@@ -71,3 +71,12 @@ def counted_events(*, days: Sequence[date]) -> int:
         total=Sum(F("logins") + F("audio_calls") + F("video_calls"))
     )["total"]
     return total or 0
+
+
+def event_time(*, source: str, event_id: str) -> datetime | None:
+    """Return when an event of `source` occurred, or None when it is not stored."""
+    return (
+        ActivityEvent.objects.filter(source=source, event_id=event_id)
+        .values_list("occurred_at", flat=True)
+        .first()
+    )

@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Iterator
 from datetime import date
+from typing import NamedTuple
 
 from django.db import connection
+from django.db.models import Count, F, Sum
 from psycopg import sql
 
 from rewards.choices import RuleType
@@ -51,3 +53,42 @@ def history_csv(*, first: date, last: date) -> Iterator[bytes]:
     ):
         for block in copy:
             yield bytes(block)
+
+
+class RuleTotal(NamedTuple):
+    """What one rule type came to."""
+
+    rule_type: str
+    awards: int
+    points: int
+
+
+def totals_by_rule(*, first: date, last: date) -> list[RuleTotal]:
+    """Return what each rule type paid for reference dates in `first`..`last`, by its name."""
+    return [
+        RuleTotal(*row)
+        for row in ScoreHistory.objects.in_days(first, last)
+        .values("rule_type")
+        .annotate(number=Count("*"), total=Sum("points"))
+        .order_by("rule_type")
+        .values_list("rule_type", "number", "total")
+    ]
+
+
+class HostPoints(NamedTuple):
+    """What one host earned."""
+
+    external_id: str
+    points: int
+
+
+def top_hosts(*, first: date, last: date, limit: int) -> list[HostPoints]:
+    """Return who earned most for reference dates in `first`..`last`, most first, then by id."""
+    return [
+        HostPoints(*row)
+        for row in ScoreHistory.objects.in_days(first, last)
+        .values(external_id=F("user__external_id"))
+        .annotate(total=Sum("points"))
+        .order_by("-total", "external_id")
+        .values_list("external_id", "total")[:limit]
+    ]
