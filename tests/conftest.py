@@ -12,6 +12,8 @@ from pytest_django import DjangoDbBlocker
 from rewards_site.localdb import LocalDatabase
 from tests.processes import own_database
 
+pytest_plugins = ["tests.fault_table"]
+
 TRIAL_FOLDER = "rewards-tests-"
 
 
