@@ -1,0 +1,1 @@
+"""What the engine costs, measured against the best SQL one could write by hand."""

@@ -1,0 +1,160 @@
+"""What runs in a process of its own, with Django: the commands of the engine, and two loops.
+
+`python -m benchmarks.child WHAT [ARGUMENTS]` prints one JSON object: seconds, peak memory, and
+what was awarded or reported.
+"""
+
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import django
+
+
+def peak_memory() -> int:
+    """Return the most memory this process ever had resident, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("Linux tells")
+
+
+def command(*arguments: str) -> dict[str, Any]:
+    """Run a command of the engine and return its report."""
+    from django.core.management import call_command
+
+    said = io.StringIO()
+    call_command(*arguments, "--format", "json", stdout=said)
+    report: dict[str, Any] = json.loads(said.getvalue())
+    return report
+
+
+def query_per_host_and_rule(day: str, hosts: str) -> dict[str, Any]:
+    """Ask and write for each host and rule by itself: how such jobs begin."""
+    from rewards.choices import RuleType
+    from rewards.models import DailyActivity, Host, RewardRule, ScoreHistory
+
+    counts = {
+        RuleType.DAILY_LOGIN: "logins",
+        RuleType.DAILY_AUDIO_CALL_TARGET: "audio_calls",
+        RuleType.DAILY_VIDEO_CALL_TARGET: "video_calls",
+    }
+    run = _run(day)
+    awards = 0
+    for host in Host.objects.order_by("id")[: int(hosts)].iterator():
+        for rule_type, column in counts.items():
+            rule = RewardRule.objects.in_force_on(date.fromisoformat(day)).get(rule_type=rule_type)
+            did = DailyActivity.objects.filter(user=host, date=day).values_list(column).first()
+            if did is None or did[0] < rule.threshold:
+                continue
+            key = {"user": host, "rule_type": rule_type, "reference_date": day}
+            if not ScoreHistory.objects.filter(**key).exists():
+                _pay(host.pk, rule, did[0], day, run)
+                awards += 1
+    return {"awards": awards}
+
+
+def maps_and_two_writes(day: str, hosts: str) -> dict[str, Any]:
+    """Read facts, awards and rules into maps; write each award and its score by itself."""
+    from rewards.choices import Cadence
+    from rewards.models import Host, RewardRule
+    from rewards.rules import award_judge
+    from rewards.selectors.activity import Span, facts_by_user
+    from rewards.selectors.ledger import awarded_keys
+    from rewards.selectors.rules import rules_in_force
+
+    judged = date.fromisoformat(day)
+    rules = rules_in_force(cadence=Cadence.DAILY, day=judged)
+    versions = RewardRule.objects.in_bulk([rule.version for rule in rules])
+    judge = award_judge(rules)
+    last = Host.objects.order_by("id").values_list("id", flat=True)[int(hosts) - 1]
+    span = Span(0, last)
+    awarded = awarded_keys(
+        reference_date=judged, rule_types=[rule.rule_type for rule in rules], span=span
+    )
+    run = _run(day)
+    awards = 0
+    for user, facts in facts_by_user(days=[judged], span=span).items():
+        for rule, measured in judge(facts):
+            if (user, rule.rule_type) not in awarded:
+                _pay(user, versions[rule.version], measured, day, run)
+                awards += 1
+    return {"awards": awards}
+
+
+def _run(day: str) -> Any:
+    from django.utils import timezone
+
+    from rewards.choices import Cadence, RunTrigger
+    from rewards.models import AwardRun
+
+    return AwardRun.objects.create(
+        cadence=Cadence.DAILY,
+        reference_date=day,
+        attempt=1,
+        trigger=RunTrigger.COMMAND,
+        started_at=timezone.now(),
+        events_seen=0,
+    )
+
+
+def _pay(user: int, rule: Any, measured: int, day: str, run: Any) -> None:
+    """Write one award and add it to its score, in one transaction."""
+    from django.db import transaction
+    from django.db.models import Case, F, Value, When
+
+    from rewards.models import Score, ScoreHistory
+
+    monday = date.fromisoformat(day) - timedelta(days=date.fromisoformat(day).weekday())
+    with transaction.atomic():
+        ScoreHistory.objects.create(
+            user_id=user,
+            rule=rule,
+            rule_type=rule.rule_type,
+            reference_date=day,
+            points=rule.points,
+            measured=measured,
+            threshold=rule.threshold,
+            run=run,
+        )
+        Score.objects.filter(user_id=user).update(
+            lifetime=F("lifetime") + rule.points,
+            daily=Case(
+                When(daily_date=day, then=F("daily") + rule.points), default=Value(rule.points)
+            ),
+            daily_date=day,
+            weekly=Case(
+                When(week_start=monday, then=F("weekly") + rule.points), default=Value(rule.points)
+            ),
+            week_start=monday,
+        )
+
+
+WHAT: dict[str, Callable[..., dict[str, Any]]] = {
+    "command": command,
+    "query_per_host_and_rule": query_per_host_and_rule,
+    "maps_and_two_writes": maps_and_two_writes,
+}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rewards_site.settings")
+    django.setup()
+    from django.db import connection
+
+    connection.ensure_connection()
+    what, *arguments = sys.argv[1:]
+    began = time.perf_counter()
+    report = WHAT[what](*arguments)
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "memory": peak_memory(), "report": report}))
+
+
+if __name__ == "__main__":
+    main()

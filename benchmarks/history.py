@@ -1,0 +1,68 @@
+"""The same day on a ledger of forty rows for each host and on one that is all but empty."""
+
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from benchmarks import world
+from benchmarks.contestants import ordinary_day, ours
+from benchmarks.server import Server
+
+ROWS_FOR_EACH_HOST = 40
+
+# Yesterday once more on a day before, as its run would have written it: in order of host.
+_PAST = """
+    WITH run AS (
+        INSERT INTO rewards_awardrun (cadence, reference_date, attempt, trigger, status,
+            started_at, finished_at, events_seen, hosts_evaluated, awards, points, by_rule, error)
+        SELECT cadence, reference_date - %(age)s, attempt, trigger, status,
+            started_at, finished_at, 0, 0, awards, points, '{}', ''
+        FROM rewards_awardrun WHERE reference_date = %(day)s
+        RETURNING id
+    )
+    INSERT INTO rewards_scorehistory
+        (user_id, rule_type, reference_date, points, rule_id, measured, threshold, run_id)
+    SELECT user_id, rule_type, reference_date - %(age)s, points,
+        rule_id, measured, threshold, run.id
+    FROM rewards_scorehistory, run WHERE reference_date = %(day)s
+    ORDER BY user_id
+"""
+
+
+def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
+    """Award one day after another on both, in turn."""
+    rows = {}
+    for name in ("empty", "full"):
+        ordinary_day(server, name, hosts=hosts, days=rounds)
+        rows[name] = grow(server, name, rows=hosts * ROWS_FOR_EACH_HOST if name == "full" else 0)
+    seconds: dict[str, list[float]] = {"empty": [], "full": []}
+    for number in range(rounds):
+        for name, taken in seconds.items():
+            server.warm(name)
+            timing = ours(server, name, day=world.DAY + timedelta(days=number))
+            taken.append(round(timing.seconds, 3))
+    return {
+        name: {"rows_before": rows[name], "seconds": taken, "median": median(taken)}
+        for name, taken in seconds.items()
+    }
+
+
+def grow(server: Server, name: str, *, rows: int) -> int:
+    """Give the ledger a past of at least `rows` rows, with its runs and scores; return its length.
+
+    Written as a replica writes: no row of the past is checked for its user, whose twin has been.
+    """
+    with server.connect(name) as connection:
+        a_day: int = connection.execute("SELECT count(*) FROM rewards_scorehistory").fetchone()[0]  # type: ignore[index]  # a row
+        connection.execute("SET session_replication_role = replica")
+        age = 0
+        while a_day * (age + 1) < rows:
+            age += 1
+            connection.execute(_PAST, {"age": age, "day": world.YESTERDAY})
+        of_this_week = min(age, (world.YESTERDAY - world.MONDAY).days)
+        connection.execute(
+            "UPDATE rewards_score SET lifetime = lifetime * %s, weekly = weekly * %s WHERE %s > 0",
+            [age + 1, of_this_week + 1, age],
+        )
+    world.settle(server, name)
+    return a_day * (age + 1)

@@ -1,0 +1,80 @@
+"""import_activity against the same rows copied to a temporary table and inserted set by set."""
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import world
+from benchmarks.contestants import SQL, child
+from benchmarks.server import Server
+
+EVENTS_FOR_EACH_HOST = 2
+
+_FILE = """
+    COPY (
+        SELECT 'event-' || n AS event_id, 'host-' || host AS user_id, kind,
+            to_char(timestamp '2025-03-13' + n * interval '1 day' / %(events)s,
+                'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS occurred_at,
+            CASE WHEN kind = 'login' THEN 0 ELSE seconds END AS duration_seconds
+        FROM (
+            SELECT n, 1 + floor(random() * %(hosts)s)::int AS host,
+                (ARRAY['login', 'audio_call', 'video_call'])[1 + floor(random() * 3)::int] AS kind,
+                1 + floor(random() * 1200)::int AS seconds
+            FROM generate_series(1, %(events)s) AS n
+        ) AS drawn
+    ) TO STDOUT (FORMAT csv, HEADER)
+"""
+
+# The hash of all that was stored, but for what the clock and the sequence gave.
+_STORED = """
+    SELECT
+        (SELECT md5(sum(hashtextextended(concat_ws(',', source, event_id, user_id, kind,
+            occurred_at, duration_seconds, business_date), 0))::text) FROM rewards_activityevent),
+        (SELECT md5(sum(hashtextextended(concat_ws(',', date, user_id, logins, audio_calls,
+            video_calls, audio_seconds, video_seconds), 0))::text) FROM rewards_dailyactivity)
+"""
+
+
+def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
+    """Import the same file both ways, in turn, and compare what is stored."""
+    world.build(server, "ingest", hosts=hosts, days={})
+    file = server.local.cluster.home / "activity.csv"
+    events = hosts * EVENTS_FOR_EACH_HOST
+    with server.connect("ingest") as connection, file.open("wb") as out:
+        connection.execute("SELECT setseed(%s)", [world.SEED])
+        with connection.cursor().copy(_FILE, {"hosts": hosts, "events": events}) as copy:
+            for block in copy:
+                out.write(block)
+    file.chmod(0o644)
+
+    seconds: dict[str, list[float]] = {"import_activity": [], "hand-written SQL": []}
+    stored = set()
+    memory = 0
+    for _ in range(rounds):
+        for way, taken in seconds.items():
+            with server.copy_of("ingest") as name:
+                if way == "import_activity":
+                    timing = child(server, name, "command", "import_activity", str(file))
+                    taken.append(round(timing.seconds, 3))
+                    memory = max(memory, timing.memory or 0)
+                else:
+                    taken.append(_by_hand(server, name, file))
+                with server.connect(name) as connection:
+                    stored.add(connection.execute(_STORED).fetchone())
+    return {
+        "events": events,
+        "memory": memory,
+        "is_correct": len(stored) == 1,
+        "ways": {
+            way: {"seconds": taken, "median": median(taken)} for way, taken in seconds.items()
+        },
+    }
+
+
+def _by_hand(server: Server, name: str, file: Path) -> float:
+    text = (SQL / "import.sql").read_text().format(file=file)
+    with server.connect(name) as connection:
+        began = time.perf_counter()
+        connection.execute(text.encode())  # several statements are one transaction
+        return round(time.perf_counter() - began, 3)

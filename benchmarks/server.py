@@ -1,0 +1,138 @@
+"""A private PostgreSQL, durable, with the same settings for every contestant."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from rewards_site.localdb import LocalDatabase
+
+DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
+
+SETTINGS = {
+    "shared_buffers": "2GB",
+    "effective_cache_size": "8GB",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "512MB",
+    # No checkpoint falls into one contestant's time and not into another's.
+    "max_wal_size": "16GB",
+    "checkpoint_timeout": "1h",
+    "autovacuum": "off",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; databases on it are made, copied and dropped by name."""
+
+    local: LocalDatabase
+
+    @property
+    def log(self) -> Path:
+        return self.local.cluster.home / "server.log"
+
+    def url(self, name: str) -> str:
+        return urlsplit(self.local.url())._replace(path=f"/{name}").geturl()
+
+    def connect(self, name: str) -> psycopg.Connection:
+        return psycopg.connect(self.url(name), autocommit=True)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The environment of a command that works on the database `name`, as in production."""
+        return os.environ | {
+            "DATABASE_URL": self.url(name),
+            "DEBUG": "false",  # which would keep every statement in memory
+            "SECRET_KEY": secrets.token_urlsafe(64),
+            "ALLOWED_HOSTS": "localhost",
+            "LOG_LEVEL": "ERROR",
+        }
+
+    def has(self, name: str) -> bool:
+        with self.connect("postgres") as admin:
+            found = admin.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+            return found.fetchone() is not None
+
+    def create(self, name: str, *, template: str = "template1") -> None:
+        """Make `name` a copy of `template`, file by file, which ends with a checkpoint."""
+        with self.connect("postgres") as admin:
+            admin.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                    sql.Identifier(name), sql.Identifier(template)
+                )
+            )
+
+    def drop(self, name: str) -> None:
+        with self.connect("postgres") as admin:
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
+
+    def clear(self, *, keep: str) -> None:
+        """Drop every database that was made here but `keep`."""
+        with self.connect("postgres") as admin:
+            made = admin.execute(
+                "SELECT datname FROM pg_database WHERE NOT datistemplate"
+                " AND datname NOT IN ('postgres', 'rewards', %s)",
+                [keep],
+            ).fetchall()
+        for (name,) in made:
+            self.drop(name)
+
+    @contextmanager
+    def copy_of(self, template: str) -> Iterator[str]:
+        """Lend a fresh copy of `template`, its tables in memory."""
+        name = f"{template}_copy"
+        self.drop(name)
+        self.create(name, template=template)
+        self.warm(name)
+        try:
+            yield name
+        finally:
+            self.drop(name)
+
+    def warm(self, name: str) -> None:
+        """Read the tables of `name` into memory, and write what is still to be written."""
+        with self.connect(name) as connection:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
+            connection.execute(
+                "SELECT sum(pg_prewarm(oid)) FROM pg_class"
+                " WHERE relname LIKE 'rewards\\_%' AND relkind IN ('r', 'i')"
+            )
+            connection.execute("CHECKPOINT")
+
+
+@contextmanager
+def running(folder: Path | None) -> Iterator[Server]:
+    """Run a server under `folder`, by default a temporary one; stop and remove it in the end."""
+    home = Path(tempfile.mkdtemp(prefix="rewards-benchmark-", dir=folder))
+    home.chmod(0o755)  # the server may run as another user
+    local = LocalDatabase(home, durable=True)
+    try:
+        server = Server(local)
+        local.ensure_running()
+        with server.connect("postgres") as admin:
+            for name, value in SETTINGS.items():
+                admin.execute(
+                    sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value)
+                )
+        local.stop()
+        local.ensure_running()
+        yield server
+    finally:
+        local.destroy()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def settings_in_force(server: Server) -> dict[str, str]:
+    """What the server says of itself: its version, the durable settings, and ours."""
+    with server.connect("postgres") as admin:
+        return {
+            name: str(admin.execute("SELECT current_setting(%s)", [name]).fetchone()[0])  # type: ignore[index]  # always a row
+            for name in ("server_version", *DURABLE, *SETTINGS)
+        }

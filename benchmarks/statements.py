@@ -1,0 +1,33 @@
+"""How many statements a batch takes, as the server's log has it, whatever its size."""
+
+import re
+from typing import Any
+
+from benchmarks import world
+from benchmarks.contestants import child, ordinary_day
+from benchmarks.server import Server
+
+BATCHES = 10
+
+
+def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
+    """Return batch size -> statements of one batch, BEGIN and COMMIT left out."""
+    counts = {}
+    for size in sorted({1, max(1, min(hosts, 20_000) // BATCHES)}):
+        few, many = (_statements(server, size, batches) for batches in (1, BATCHES + 1))
+        counts[str(size)] = (many - few) / BATCHES
+    return counts
+
+
+def _statements(server: Server, size: int, batches: int) -> int:
+    name = "statements"
+    ordinary_day(server, name, hosts=size * batches)
+    with server.connect(name) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET log_statement = 'all'".encode())
+    before = server.log.stat().st_size
+    environment = {"REWARDS_BATCH_SIZE": str(size)}
+    child(server, name, "command", "award_daily", "--date", str(world.DAY), environment=environment)
+    with server.log.open() as log:
+        log.seek(before)
+        logged = re.findall(r"LOG:  (?:statement|execute [^:]*): *\n?\s*(\w+)", log.read())
+    return sum(verb.upper() not in {"BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"} for verb in logged)

@@ -1,0 +1,32 @@
+"""A week awarded, against a day: seven times the facts, fewer awards."""
+
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+from benchmarks import world
+from benchmarks.contestants import child, ours
+from benchmarks.server import Server
+
+SHARE = 0.75
+"""Of the hosts who are active on each of the other six days."""
+
+
+def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
+    """Award the same database's day and week, `rounds` times in turn."""
+    days = {world.MONDAY + timedelta(days=number): SHARE for number in range(7)}
+    world.build(server, "weekly", hosts=hosts, days=days | {world.DAY: 1.0})
+    seconds: dict[str, list[float]] = {"award_daily": [], "award_weekly": []}
+    awards = {}
+    for _ in range(rounds):
+        with server.copy_of("weekly") as name:
+            daily = ours(server, name)
+        with server.copy_of("weekly") as name:
+            weekly = child(server, name, "command", "award_weekly", "--week", str(world.MONDAY))
+        for way, timing in (("award_daily", daily), ("award_weekly", weekly)):
+            seconds[way].append(round(timing.seconds, 3))
+            awards[way] = timing.report["runs"][0]["awards"]
+    return {
+        way: {"seconds": taken, "median": median(taken), "awards": awards[way]}
+        for way, taken in seconds.items()
+    }

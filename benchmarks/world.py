@@ -1,0 +1,91 @@
+"""Hosts, rules and what the hosts did: the same for every contestant, from one seed."""
+
+import subprocess
+import sys
+from datetime import date, timedelta
+
+from benchmarks.server import Server
+
+SEED = 0.42
+
+MIGRATED = "migrated"
+"""The database with nothing but tables that all others are copies of."""
+
+MONDAY = date(2025, 3, 10)
+YESTERDAY = MONDAY + timedelta(days=2)
+DAY = MONDAY + timedelta(days=3)
+"""The day judged. Yesterday's awards are in the ledger and in the scores."""
+
+RULES = [
+    ("DAILY_LOGIN", 1, 10),
+    ("DAILY_AUDIO_CALL_TARGET", 3, 30),
+    ("DAILY_VIDEO_CALL_TARGET", 2, 50),
+    ("WEEKLY_CONSISTENCY", 5, 100),
+]
+
+_HOSTS = """
+    INSERT INTO rewards_user (external_id, username, password, is_host, is_active, is_staff,
+        is_superuser, first_name, last_name, email, date_joined)
+    SELECT 'host-' || n, 'host:host-' || n, '!' || md5(n::text), true, true, false,
+        false, '', '', '', '2025-01-01T00:00:00Z'
+    FROM generate_series(1, %(hosts)s) AS n
+"""
+
+_RULE = """
+    INSERT INTO rewards_rewardrule (rule_type, threshold, points, is_active, starts_on, created_at)
+    VALUES (%s, %s, %s, true, '2025-01-01', '2025-01-01T00:00:00Z')
+"""
+
+# Counts fall off exponentially, so that of the hosts who were active all earn the login, seven in
+# ten the audio target and six in ten the video target: 2.3 awards for each.
+_ACTIVITY = """
+    INSERT INTO rewards_dailyactivity
+        (date, user_id, logins, audio_calls, video_calls, audio_seconds, video_seconds)
+    SELECT %(day)s, id, 1 + logins, audio, video, audio * 180, video * 240
+    FROM (
+        SELECT id,
+            floor(-ln(1 - random()) * 1.5)::int AS logins,
+            floor(-ln(1 - random()) * 3 / -ln(0.7))::int AS audio,
+            floor(-ln(1 - random()) * 2 / -ln(0.6))::int AS video,
+            random() AS luck
+        FROM rewards_user ORDER BY id
+    ) AS did
+    WHERE luck < %(share)s
+    ORDER BY id
+"""
+
+_SCORES = """
+    INSERT INTO rewards_score (user_id, lifetime, daily, daily_date, weekly, week_start)
+    SELECT id, 0, 0, %(day)s, 0, %(day)s FROM rewards_user ORDER BY id
+"""
+
+
+def build(server: Server, name: str, *, hosts: int, days: dict[date, float]) -> None:
+    """Make the database `name`, with rules, hosts, scores of nothing, and activity.
+
+    `days` says which share of the hosts was active on each day.
+    """
+    if not server.has(MIGRATED):
+        server.create(MIGRATED)
+        subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+            env=server.environment(MIGRATED),
+            check=True,
+        )
+    server.drop(name)
+    server.create(name, template=MIGRATED)
+    with server.connect(name) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT setseed(%s)", [SEED])
+        cursor.execute(_HOSTS, {"hosts": hosts})
+        cursor.executemany(_RULE, RULES)
+        cursor.execute(_SCORES, {"day": MONDAY})
+        for day, share in days.items():
+            cursor.execute(_ACTIVITY, {"day": day, "share": share})
+    settle(server, name)
+
+
+def settle(server: Server, name: str) -> None:
+    """Leave no work behind that the first contestant would do for all others."""
+    with server.connect(name) as connection:
+        connection.execute("VACUUM (FREEZE, ANALYZE)")
+        connection.execute("CHECKPOINT")
