@@ -37,21 +37,31 @@ class RuleTerms(NamedTuple):
 
     cadence: Cadence
     max_threshold: int
-    unit: str
+    measure: str
+    """The one of a host's facts that is held against the threshold."""
+    counted: str
+    """What that is, for people."""
+
+    @property
+    def unit(self) -> str:
+        """What a threshold is written in."""
+        return f"{self.counted} a {'week' if self.cadence == Cadence.WEEKLY else 'day'}"
 
 
 RULE_TERMS: dict[RuleType, RuleTerms] = {
-    RuleType.DAILY_LOGIN: RuleTerms(Cadence.DAILY, 100, "logins a day"),
+    RuleType.DAILY_LOGIN: RuleTerms(Cadence.DAILY, 100, "logins", "logins"),
     RuleType.DAILY_AUDIO_CALL_TARGET: RuleTerms(
-        Cadence.DAILY, 10_000, "completed audio calls a day"
+        Cadence.DAILY, 10_000, "audio_calls", "completed audio calls"
     ),
     RuleType.DAILY_VIDEO_CALL_TARGET: RuleTerms(
-        Cadence.DAILY, 10_000, "completed video calls a day"
+        Cadence.DAILY, 10_000, "video_calls", "completed video calls"
     ),
-    RuleType.WEEKLY_CONSISTENCY: RuleTerms(Cadence.WEEKLY, 7, "active days a week"),
+    RuleType.WEEKLY_CONSISTENCY: RuleTerms(Cadence.WEEKLY, 7, "active_days", "active days"),
 }
 
 MIN_THRESHOLD = 1
+MAX_THRESHOLD = max(terms.max_threshold for terms in RULE_TERMS.values())
+"""Of all rule types; each has its own in RULE_TERMS."""
 MIN_POINTS = 1
 MAX_POINTS = 1_000_000
 MAX_CALL_SECONDS = 86_400

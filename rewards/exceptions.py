@@ -25,6 +25,14 @@ class RuleRefused(UsageError):
     """A rule version that may not be written."""
 
 
+class RuleChanged(RuleRefused):
+    """A rule that is no longer what its editor saw when the change was thought out."""
+
+
+class UnknownHost(UsageError):
+    """A host that nobody knows."""
+
+
 class BadFile(UsageError):
     """An input file that cannot be read at all."""
 

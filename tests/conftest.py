@@ -1,16 +1,20 @@
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase
 from pytest_django import DjangoDbBlocker
 
 from rewards_site.localdb import LocalDatabase
-from tests.processes import own_database
+from tests.processes import connected_to, database, own_database
+
+pytest_plugins = ["tests.fault_table"]
 
 TRIAL_FOLDER = "rewards-tests-"
 
@@ -40,11 +44,24 @@ def _flush_past_the_ledger() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def migrated_database(django_db_blocker: DjangoDbBlocker, worker_id: str) -> Iterator[str]:
+    """The name of a database that is migrated and otherwise empty, to be copied."""
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            name = stack.enter_context(database(f"rewards_migrated_{worker_id}"))
+            with connected_to(name):
+                call_command("migrate", verbosity=0)
+        yield name
+        with django_db_blocker.unblock():
+            stack.close()
+
+
 @pytest.fixture
 def committed(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker, worker_id: str
+    migrated_database: str, django_db_blocker: DjangoDbBlocker, worker_id: str
 ) -> Iterator[None]:
     """A migrated database of the test's own, where other processes see what it writes."""
-    template = connection.settings_dict["NAME"]
-    with django_db_blocker.unblock(), own_database(f"committed_{worker_id}", template=template):
+    name = f"rewards_committed_{worker_id}"
+    with django_db_blocker.unblock(), own_database(name, template=migrated_database):
         yield

@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -12,33 +13,46 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
+from tests.disturbed import BARRIER
+
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60
+PATIENCE = 120
 """Seconds after which a process is taken to hang."""
 
 
 @contextmanager
-def own_database(name: str, *, template: str = "template0") -> Iterator[None]:
-    """Give Django's connection a database of its own, in which whatever commits stays.
-
-    `template` is copied, and nobody may be connected to it. The database is gone afterwards, so
-    that nothing has to be cleaned up, whoever was killed in it.
-    """
-    before = connection.settings_dict["NAME"]
-    connection.close()
+def database(name: str, *, template: str = "template0") -> Iterator[str]:
+    """Make a database, a copy of one to which nobody is connected; it is gone afterwards."""
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with connection._nodb_cursor() as server:
         server.execute(drop)
         server.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+    try:
+        yield name
+    finally:
+        with connection._nodb_cursor() as server:
+            server.execute(drop)
+
+
+@contextmanager
+def connected_to(name: str) -> Iterator[None]:
+    """Let Django's connection work on the database `name`, in which whatever commits stays."""
+    before = connection.settings_dict["NAME"]
+    connection.close()
     connection.settings_dict["NAME"] = name
     try:
         yield
     finally:
         connection.close()
         connection.settings_dict["NAME"] = before
-        with connection._nodb_cursor() as server:
-            server.execute(drop)
+
+
+@contextmanager
+def own_database(name: str, *, template: str = "template0") -> Iterator[None]:
+    """Give the test a database of its own, whoever else is killed in it."""
+    with database(name, template=template), connected_to(name):
+        yield
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -80,6 +94,57 @@ def manage(*arguments: str, **settings: str) -> tuple[int, str, str]:
     return finish(start(["manage.py", *arguments], **settings))
 
 
+def disturbed(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+    """Start a command under `tests.disturbed`."""
+    return start(["-m", "tests.disturbed", *arguments], **settings)
+
+
+def measured(*arguments: str, **settings: str) -> tuple[int, str, float]:
+    """Run a command; return its exit code, its output and its peak of memory in MB."""
+    # A process of its own in between, since a peak is inherited by whoever is started directly.
+    program = """
+import resource, subprocess, sys
+code = subprocess.call([sys.executable, "manage.py", *sys.argv[1:]])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+    code, out, err = finish(start(["-c", program, *arguments], **settings))
+    *lines, peak = (out or err).splitlines()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return code, "\n".join(lines) + err, int(peak) * unit / 1_000_000
+
+
 def another_session() -> psycopg.Connection:
     """Return a second connection to this test's database, in autocommit."""
     return psycopg.connect(environment()["DATABASE_URL"], autocommit=True)
+
+
+@contextmanager
+def barrier() -> Iterator[Callable[[], None]]:
+    """Hold back every process that comes to its `--hold-at`; yields what lets them all go."""
+    with another_session() as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [BARRIER])
+
+        def release() -> None:
+            session.execute("SELECT pg_advisory_unlock(%s)", [BARRIER])
+
+        yield release
+
+
+def wait_until_held(processes: int) -> None:
+    """Wait until so many processes wait at the barrier."""
+    _wait_for_locks(f"locktype = 'advisory' AND objid = {BARRIER}", processes)
+
+
+def wait_until_blocked(processes: int) -> None:
+    """Wait until so many processes wait for what another one has written to be committed."""
+    _wait_for_locks("locktype = 'transactionid'", processes)
+
+
+def _wait_for_locks(condition: str, processes: int) -> None:
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND " + condition  # noqa: S608 - our own words
+    deadline = time.monotonic() + PATIENCE
+    with another_session() as session:
+        while session.execute(query).fetchone() != (processes,):
+            assert time.monotonic() < deadline, f"waited in vain for {condition}"
+            time.sleep(0.02)

@@ -11,10 +11,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError, connection
+from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from rewards.calendar import ONE_DAY, days_between, parse_day
 from rewards.exceptions import RewardsError, UsageError
+from rewards.management.database import sentence
 
 MAX_DAYS = 400
 
@@ -67,14 +68,16 @@ class RewardsCommand(BaseCommand):
             return super().execute(*args, **options)
         except RewardsError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        except OperationalError as error:
-            raise CommandError(f"The database is out of reach: {_line(error)}") from error
+        except (InterfaceError, InternalError, OperationalError) as error:
+            raise CommandError(sentence(error)) from error
         except ProgrammingError as error:
             if getattr(error.__cause__, "sqlstate", "") not in {"42P01", "42703"}:
                 raise
             raise CommandError(
                 "The database lacks tables: run `manage.py migrate` first."
             ) from error
+        except _Terminated:
+            raise CommandError("Terminated; safe to run again.", returncode=143) from None
         except KeyboardInterrupt:
             raise CommandError("Interrupted; safe to run again.", returncode=130) from None
         finally:
@@ -122,12 +125,9 @@ def period_days(
     return list(days_between(first, last, ONE_DAY))
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which the driver meets as it does Ctrl-C: it cancels the statement under way."""
+
+
 def _end(signum: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + signum)
-
-
-def _line(error: Exception) -> str:
-    host = connection.settings_dict.get("HOST") or "the local socket"
-    port = connection.settings_dict.get("PORT") or 5432
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"{host}:{port}: {first}"
+    raise _Terminated

@@ -12,6 +12,8 @@ from django.db.models import Q
 
 from rewards.choices import MAX_POINTS, MIN_POINTS, MIN_THRESHOLD, RULE_TERMS, RuleType
 
+MAX_REASON = 200
+
 
 def _threshold_fits_its_type() -> Q:
     return functools.reduce(
@@ -60,6 +62,12 @@ class RewardRule(models.Model):
         "first day", help_text="The first business day on which this version counts."
     )
 
+    reason = models.CharField(
+        max_length=MAX_REASON,
+        blank=True,
+        default="",
+        help_text="Why, for whoever reads the history of the rule.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -68,7 +76,7 @@ class RewardRule(models.Model):
         blank=True,
         editable=False,
         related_name="+",
-        help_text="Empty when the version was written from the command line.",
+        help_text="Whoever wrote what it says now; empty when that was the command line.",
     )
 
     objects = RewardRuleQuerySet.as_manager()
@@ -105,3 +113,11 @@ class RewardRule(models.Model):
     def unit(self) -> str:
         """What the threshold counts, for people."""
         return RULE_TERMS[RuleType(self.rule_type)].unit
+
+    @property
+    def mark(self) -> str:
+        """All that someone may have read of this version, to tell later whether it still stands."""
+        return (
+            f"{self.pk}:{self.starts_on}:{self.threshold}:{self.points}:{self.is_active}:"
+            f"{self.created_by_id or ''}:{self.reason}"
+        )

@@ -10,17 +10,37 @@ from rewards.rules import Rule
 def rules_in_force(*, cadence: Cadence, day: date) -> tuple[Rule, ...]:
     """Return the active rules of `cadence` as they stood on `day`, in the order of RuleType."""
     versions = {
-        version.rule_type: version
-        for version in RewardRule.objects.in_force_on(day)
+        rule_type: version
+        for rule_type, version in versions_in_force(day=day).items()
         if version.is_active
     }
     return tuple(
-        Rule(
-            version=versions[rule_type].pk,
-            rule_type=rule_type,
-            threshold=versions[rule_type].threshold,
-            points=versions[rule_type].points,
-        )
+        terms_of(versions[rule_type])
         for rule_type in RuleType
         if rule_type in versions and RULE_TERMS[rule_type].cadence == cadence
+    )
+
+
+def versions_in_force(*, day: date) -> dict[RuleType, RewardRule]:
+    """Return the version of each rule type that counts on `day`, paused ones included."""
+    return {RuleType(version.rule_type): version for version in RewardRule.objects.in_force_on(day)}
+
+
+def latest_version(*, rule_type: RuleType) -> RewardRule | None:
+    """Return the version of `rule_type` that begins last, whether or not it has begun."""
+    return RewardRule.objects.filter(rule_type=rule_type).order_by("-starts_on").first()
+
+
+def mark_of(latest: RewardRule | None) -> str:
+    """Return what a rule bears whose latest version this is."""
+    return "" if latest is None else latest.mark
+
+
+def terms_of(version: RewardRule) -> Rule:
+    """Return a version as the evaluators take it."""
+    return Rule(
+        version=version.pk,
+        rule_type=RuleType(version.rule_type),
+        threshold=version.threshold,
+        points=version.points,
     )

@@ -28,6 +28,7 @@ from rewards.selectors.activity import Span, facts_by_user, spans_of_active_host
 from rewards.selectors.ledger import awarded_keys
 from rewards.selectors.rules import rules_in_force
 from rewards.services import runs, scores
+from rewards.services.connections import is_lost
 from rewards.services.runs import Tally
 
 logger = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ def _award_next_shard(job: _Job, run: AwardRun) -> bool:
                 runs.finish_shard(shard, tally=tally)
                 return True
         except (DatabaseError, ArithmeticError, ValueError) as error:
-            if shard is None or not connection.is_usable():
+            if shard is None or is_lost(error):
                 raise
             if not _is_contention(error) or tries == MAX_TRIES:
                 logger.exception("batch failed: %s", shard)

@@ -1,14 +1,20 @@
 """Writing rule versions: what a rule asks and pays from a day on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import IntegrityError, connection, transaction
 
 from rewards.choices import RuleType
-from rewards.exceptions import RuleRefused
+from rewards.exceptions import RuleChanged, RuleRefused
 from rewards.models import RewardRule, ScoreHistory, User
+from rewards.selectors.rules import latest_version, mark_of
+
+LOCK_CLASS = 0x5255
+"""First half of the advisory lock key of a rule type; the second is its place in RuleType."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +33,18 @@ def set_rule(
     starts_on: date,
     is_active: bool,
     today: date,
+    reason: str = "",
     author: User | None = None,
+    seen: str | None = None,
+    is_dry_run: bool = False,
 ) -> RuleReport:
     """Write the next version of `rule_type`, in force from `starts_on` on.
 
     `today` is the business day at hand. A version begins after every other one of its type, and
     in the past only while no award of its type exists on or after that day; otherwise, and for
-    numbers outside their limits, RuleRefused. Asking for a version that exists changes nothing.
+    numbers outside their limits, RuleRefused. `seen` is the mark that the rule bore when the
+    change was thought out: RuleChanged when it bears another one by now. Asking for a version
+    that exists changes nothing. A dry run refuses all the same and writes nothing.
     """
     version = RewardRule(
         rule_type=rule_type,
@@ -41,13 +52,15 @@ def set_rule(
         points=points,
         starts_on=starts_on,
         is_active=is_active,
+        reason=reason,
         created_by=author,
     )
-    same_day = RewardRule.objects.filter(rule_type=rule_type, starts_on=starts_on).first()
-    if same_day is not None and _terms(same_day) == _terms(version):
-        return RuleReport(version=same_day, is_new=False)
-    _require_writable(version, today=today)
-    return RuleReport(version=_save(version), is_new=True)
+    with _alone(rule_type, seen=seen):
+        same_day = RewardRule.objects.filter(rule_type=rule_type, starts_on=starts_on).first()
+        if same_day is not None and _terms(same_day) == _terms(version):
+            return RuleReport(version=same_day, is_new=False)
+        _require_writable(version, today=today)
+        return RuleReport(version=_save(version, is_dry_run=is_dry_run), is_new=True)
 
 
 def change_pending(
@@ -58,21 +71,45 @@ def change_pending(
     starts_on: date,
     is_active: bool,
     today: date,
+    reason: str = "",
+    author: User | None = None,
+    seen: str | None = None,
+    is_dry_run: bool = False,
 ) -> RewardRule:
-    """Rewrite a version whose first day is still to come. Raises RuleRefused."""
-    _require_pending(rule, today=today)
-    rule.threshold = threshold
-    rule.points = points
-    rule.starts_on = starts_on
-    rule.is_active = is_active
-    _require_writable(rule, today=today)
-    return _save(rule)
+    """Rewrite a version whose first day is still to come; it then is its last author's.
+
+    Raises RuleRefused, and with `seen`, as in set_rule, RuleChanged. A dry run likewise, but it
+    writes nothing.
+    """
+    with _alone(RuleType(rule.rule_type), seen=seen):
+        _require_pending(rule, today=today)
+        rule.threshold = threshold
+        rule.points = points
+        rule.starts_on = starts_on
+        rule.is_active = is_active
+        rule.reason = reason
+        rule.created_by = author
+        _require_writable(rule, today=today)
+        return _save(rule, is_dry_run=is_dry_run)
 
 
 def withdraw(*, rule: RewardRule, today: date) -> None:
     """Delete a version whose first day is still to come. Raises RuleRefused."""
-    _require_pending(rule, today=today)
-    rule.delete()
+    with _alone(RuleType(rule.rule_type)):
+        _require_pending(rule, today=today)
+        rule.delete()
+
+
+@contextmanager
+def _alone(rule_type: RuleType, *, seen: str | None = None) -> Iterator[None]:
+    """Let one editor at a time at a rule, so that each sees what the one before has written."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            key = [LOCK_CLASS, list(RuleType).index(rule_type)]
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", key)
+        if seen is not None and seen != mark_of(latest_version(rule_type=rule_type)):
+            raise RuleChanged(f"{rule_type} has been changed since you opened it.")
+        yield
 
 
 def _terms(version: RewardRule) -> tuple[int, int, bool]:
@@ -111,16 +148,28 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
         )
 
 
-def _save(version: RewardRule) -> RewardRule:
+def _save(version: RewardRule, *, is_dry_run: bool) -> RewardRule:
     try:
         version.full_clean(validate_unique=True)
-        with transaction.atomic():
-            version.save()
+        if not is_dry_run:
+            with transaction.atomic():
+                version.save()
     except ValidationError as error:
-        raise RuleRefused(" ".join(error.messages)) from error
+        raise RuleRefused(_sentences(version, error)) from error
     except IntegrityError as error:
         raise RuleRefused(
             f"A version of {version.rule_type} beginning on {version.starts_on} was written by "
             "someone else at this moment; look at it and try again."
         ) from error
     return version
+
+
+def _sentences(version: RewardRule, error: ValidationError) -> str:
+    """Return what is wrong, with the value where it is that of one field."""
+    return " ".join(
+        message
+        if field == NON_FIELD_ERRORS
+        else f"{field} {getattr(version, field)!a:.80}: {message}"
+        for field, messages in error.message_dict.items()
+        for message in messages
+    )

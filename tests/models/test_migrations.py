@@ -27,8 +27,8 @@ CATALOG = """
 
 
 @pytest.fixture
-def empty_database(django_db_setup, django_db_blocker, worker_id):
-    with django_db_blocker.unblock(), own_database(f"migrations_{worker_id}"):
+def empty_database(django_db_blocker, worker_id):
+    with django_db_blocker.unblock(), own_database(f"rewards_empty_{worker_id}"):
         yield
 
 

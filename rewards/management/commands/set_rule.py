@@ -24,6 +24,7 @@ class Command(RewardsCommand):
             "--starts-on", type=day, metavar="D", help="its first business day; default: tomorrow"
         )
         parser.add_argument("--inactive", action="store_true", help="pause the rule")
+        parser.add_argument("--reason", default="", metavar="TEXT", help="why, for its history")
 
     def handle(
         self,
@@ -33,6 +34,7 @@ class Command(RewardsCommand):
         points: str,
         starts_on: date | None,
         inactive: bool,
+        reason: str,
         **_: Any,
     ) -> None:
         today = business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE))
@@ -43,6 +45,7 @@ class Command(RewardsCommand):
             starts_on=starts_on or today + ONE_DAY,
             is_active=not inactive,
             today=today,
+            reason=reason,
         )
         version = report.version
         verb = "Wrote" if report.is_new else "Nothing to do: there is"
@@ -55,6 +58,7 @@ class Command(RewardsCommand):
                 "threshold": version.threshold,
                 "points": version.points,
                 "is_active": version.is_active,
+                "reason": version.reason,
                 "is_new": report.is_new,
             },
         )

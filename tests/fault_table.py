@@ -1,0 +1,48 @@
+"""A pytest plugin: what was injected into the product, how often, and how often it survived."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+Recorder = Callable[[str, str, int], None]
+
+_PROPERTY = "fault"
+_injected: Counter[tuple[str, str]] = Counter()
+_survived: Counter[tuple[str, str]] = Counter()
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest) -> Recorder:
+    """Return a function of (number of the fault, its name, times injected) to be called once.
+
+    Call it when the fault has fired and before judging what came of it. The fault counts as
+    survived when the test passes.
+    """
+
+    def record(number: str, name: str, times: int = 1) -> None:
+        assert times > 0, f"void: {number} did not fire"
+        request.node.user_properties.append((_PROPERTY, (number, name, times)))
+
+    return record
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when != "call":
+        return
+    for key, value in report.user_properties:
+        if key == _PROPERTY:
+            number, name, times = value
+            _injected[number, name] += times
+            _survived[number, name] += times if report.passed else 0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _injected:
+        return
+    terminalreporter.section("faults")
+    width = max(len(name) for _, name in _injected)
+    terminalreporter.line(f"{'':4} {'fault':{width}} {'injected':>9} {'survived':>9}")
+    for number, name in sorted(_injected, key=lambda key: (int(key[0][1:]), key[1])):
+        counts = _injected[number, name], _survived[number, name]
+        terminalreporter.line(f"{number:4} {name:{width}} {counts[0]:>9} {counts[1]:>9}")

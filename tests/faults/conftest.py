@@ -1,0 +1,75 @@
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rewards_site.localdb import LocalDatabase
+from tests.faults.forkserver import ForkServer
+from tests.faults.jobs import Golden, Job, set_rules, write_week
+from tests.faults.world import Database, Server
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder in memory, where there is one: a copy of a database is hundreds of files."""
+    parent = MEMORY if os.access(MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="rewards-faults-", dir=parent))
+    folder.chmod(0o755)  # the server may run as another user
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(folder: Path) -> Iterator[Server]:
+    """A server whose databases may be damaged, and which is never crashed itself."""
+    local = LocalDatabase(folder / "db", durable=False)
+    commands = ForkServer(folder)
+    server = Server(local=local, folder=folder, commands=commands)
+    server.start()
+    yield server
+    commands.close()
+    local.destroy()
+
+
+@pytest.fixture(scope="session")
+def week(server: Server, folder: Path) -> Database:
+    """A week of activity and rules to judge it by; nothing is awarded. Copy it, never change it."""
+    return make_week(server, folder)
+
+
+def make_week(server: Server, folder: Path) -> Database:
+    database = server.database()
+    database.prepare("migrate", "--verbosity", "0")
+    set_rules(database)
+    database.prepare("import_activity", str(write_week(folder)), "--create-hosts")
+    database.settle()
+    return database
+
+
+@pytest.fixture(scope="session")
+def golden_of(week: Database, folder: Path) -> Callable[[Job], Golden]:
+    """Return a function of a job that runs it undisturbed, once."""
+    known: dict[str, Golden] = {}
+
+    def golden(job: Job) -> Golden:
+        if job.name not in known:
+            before = week.server.database(like=week.name)
+            job.before(before)
+            before.settle()
+            argv = job.argv(folder)
+            with before.server.copy(before) as database:
+                with database.interposer() as interposer:
+                    outcome = database.manage(*argv, via=interposer, **job.settings)
+                assert outcome.code == 0, outcome
+                assert database.broken() == set()
+                state = database.state()
+                assert state.unfinished == 0
+                known[job.name] = Golden(before, argv, interposer.messages, state)
+        return known[job.name]
+
+    return golden

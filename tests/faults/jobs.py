@@ -1,0 +1,118 @@
+"""The jobs that are disturbed, and the small week they work on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.interposer import Message
+from tests.faults.world import Database, State, day
+
+HOSTS = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A command, and what has to happen on a copy of the week before it is run."""
+
+    name: str
+    argv: Callable[[Path], list[str]]
+    """Given a folder for its files."""
+    before: Callable[[Database], None] = lambda database: None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings, as manage.py reads them."""
+        return {name: str(value) for name, value in self.settings.items()}
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What a job comes to when nothing disturbs it."""
+
+    before: Database
+    argv: list[str]
+    messages: list[Message]
+    state: State
+
+
+def set_rules(database: Database) -> None:
+    for rule_type, threshold, points in (
+        ("DAILY_LOGIN", 1, 10),
+        ("DAILY_AUDIO_CALL_TARGET", 2, 25),
+        ("DAILY_VIDEO_CALL_TARGET", 1, 40),
+        ("WEEKLY_CONSISTENCY", 3, 100),
+    ):
+        database.prepare(
+            "set_rule", rule_type, "--threshold", str(threshold), "--points", str(points),
+            "--starts-on", "2024-01-01",
+        )  # fmt: skip
+
+
+def write_week(folder: Path) -> Path:
+    """Seven hosts of whom the first is there each day, the second every other day, and so on."""
+    rows = []
+    for host in range(HOSTS):
+        for offset in range(0, 7, host + 1):
+            for hour, kind, seconds in (
+                (9, "login", 0),
+                (10, "audio_call", 60),
+                (11, "audio_call", 60 * host),
+                *([(12, "video_call", 90)] if host % 3 == 0 else []),
+            ):
+                rows.append(_row(host, offset, hour, kind, seconds))
+    return _write(folder / "week.csv", rows)
+
+
+def write_two_chunks(folder: Path) -> Path:
+    """More of the same, a row stored before, and a host who is new, in two chunks of lines."""
+    first = [_row(host, 1, 14, "login", 0) for host in range(HOSTS)]
+    second = [_row(host, 2, 15, "audio_call", 30) for host in range(2, HOSTS + 2)]
+    blank = [""] * (20_000 - len(first))
+    return _write(folder / "more.csv", [*first, *blank, *second, _row(0, 0, 9, "login", 0)])
+
+
+def _row(host: int, offset: int, hour: int, kind: str, seconds: int) -> str:
+    event = f"{host}-{offset}-{hour}"
+    return f"{event},host-{host},{kind},{day(offset)}T{hour:02}:00:00Z,{seconds}"
+
+
+def _write(path: Path, rows: list[str]) -> Path:
+    header = "event_id,user_id,kind,occurred_at,duration_seconds"
+    path.write_text("\n".join([header, *rows, ""]))
+    return path
+
+
+def _award_the_week(database: Database) -> None:
+    database.prepare("award_daily", "--from", day(0), "--to", day(6))
+
+
+TWO_HOSTS_A_BATCH = {"REWARDS_BATCH_SIZE": 2}
+
+AWARD_DAILY = Job(
+    name="award_daily",
+    argv=lambda folder: ["award_daily", "--date", day(6)],
+    before=lambda database: database.prepare("award_daily", "--from", day(0), "--to", day(5)),
+    settings=TWO_HOSTS_A_BATCH,
+)
+AWARD_WEEKLY = Job(
+    name="award_weekly",
+    argv=lambda folder: ["award_weekly", "--week", day(0)],
+    before=_award_the_week,
+    settings=TWO_HOSTS_A_BATCH,
+)
+ROLL_OVER = Job(  # a day on which nobody did anything, in a new week
+    name="roll-over",
+    argv=lambda folder: ["award_daily", "--date", day(7)],
+    before=_award_the_week,
+)
+IMPORT_ACTIVITY = Job(
+    name="import_activity",
+    argv=lambda folder: ["import_activity", str(write_two_chunks(folder)), "--create-hosts"],
+)
+
+JOBS = [AWARD_DAILY, AWARD_WEEKLY, ROLL_OVER, IMPORT_ACTIVITY]
