@@ -103,7 +103,9 @@ class RewardsCommand(BaseCommand):
             bar = "#" * filled + "." * (30 - filled)
             self._is_bar_open = done < total
             end = "" if self._is_bar_open else "\n"
-            self.stderr.write(f"\r{label} [{bar}] {int(100 * share):3} %", ending=end)
+            # A style of its own, or it would be as red as an error.
+            line = f"\r{label} [{bar}] {int(100 * share):3} %"
+            self.stderr.write(line, style_func=str, ending=end)
 
         return draw
 

@@ -2,8 +2,10 @@ import csv
 import io
 import json
 import os
+import pty
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -12,11 +14,10 @@ from django.core.management import CommandError, call_command
 from rewards.models import ActivityEvent, AwardRun, Host, RewardRule, ScoreHistory, User
 from rewards.services import awarding
 from tests.factories import HostFactory
-from tests.processes import another_session, manage, own_database
+from tests.processes import ROOT, another_session, environment, manage, own_database
 
 pytestmark = pytest.mark.django_db
 
-ROOT = Path(__file__).parents[2]
 EXPECTED = ROOT / "tests/sample/expected-utc.csv"
 
 TUESDAY = datetime(2026, 11, 24, 3, tzinfo=UTC)
@@ -210,6 +211,26 @@ def test_an_empty_database_is_migrated_and_filled(empty_database):
 
     assert (err, code) == ("", 0)
     assert json.loads(out)["totals"]
+
+
+def test_a_terminal_sees_how_far_it_has_come(empty_database):
+    terminal, screen = pty.openpty()
+
+    process = subprocess.run(
+        [sys.executable, "manage.py", "demo", "--hosts", "20", "--days", "3"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=screen,
+        check=False,
+    )
+
+    os.close(screen)
+    shown = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    assert process.returncode == 0
+    for stage in ("Preparing", "Importing", "Awarding "):
+        assert f"\r{stage} [{'#' * 30}] 100 %" in shown
 
 
 def test_a_database_of_something_else_is_left_alone(empty_database):

@@ -40,8 +40,12 @@ class Command(RewardsCommand):
         activity: demo.Activity = Bundled()
         if hosts or days:
             activity = Synthetic(hosts=hosts or 1_000, days=days or 14)
-        demo.require_room(activity=activity)
+        on_prepare = self.progress("Preparing")
+        on_prepare(0, 2)
+        demo.require_room(activity=activity)  # the first connection, which starts the database
+        on_prepare(1, 2)
         call_command("migrate", interactive=False, verbosity=0)
+        on_prepare(2, 2)
         # A line for each of many runs would tear the progress bar to pieces.
         with _log_level(logging.WARNING if verbosity < 2 else logging.INFO):
             report = demo.fill(
@@ -99,9 +103,13 @@ def _done(report: demo.DemoReport) -> list[str]:
     days = sum(run.cadence == Cadence.DAILY for run in report.runs)
     return [
         f"Imported {report.stored:,} events of {span}; {report.hosts_created:,} hosts created.",
-        f"Put {report.rules_written} rules in force; awarded {days} days and "
-        f"{len(report.runs) - days} weeks.",
+        f"Put {report.rules_written} rules in force; awarded {_number(days, 'day')} and "
+        f"{_number(len(report.runs) - days, 'week')}.",
     ]
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _totals(totals: list[RuleTotal]) -> list[str]:
