@@ -193,12 +193,12 @@ TEMPLATES = [
 # --- The admin's looks ------------------------------------------------------------------------
 
 
-def _page(title: str, icon: str, model: str) -> dict[str, object]:
+def _page(title: str, icon: str, model: str, page: str = "changelist") -> dict[str, object]:
     """Return a link of the sidebar, shown to those who may see its pages."""
     return {
         "title": title,
         "icon": icon,
-        "link": reverse_lazy(f"admin:rewards_{model}_changelist"),
+        "link": reverse_lazy(f"admin:rewards_{model}_{page}"),
         "permission": lambda request: request.user.has_perm(f"rewards.view_{model}"),
     }
 
@@ -228,7 +228,7 @@ UNFOLD = {
                 "title": "Ledger",
                 "items": [
                     _page("Awards", "receipt_long", "scorehistory"),
-                    _page("Scores", "leaderboard", "score"),
+                    _page("Leaderboard", "leaderboard", "score", "leaderboard"),
                 ],
             },
             {"title": "Runs", "items": [_page("Runs", "play_circle", "awardrun")]},
@@ -254,6 +254,8 @@ UNFOLD = {
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "rewards.User"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # first, as it only ever refuses
     "django.contrib.auth.backends.ModelBackend",

@@ -2,9 +2,10 @@
 
 from rewards.admin.activity import ActivityEventAdmin, DailyActivityAdmin
 from rewards.admin.hosts import HostAdmin
-from rewards.admin.ledger import LedgerAdmin, ScoreAdmin
+from rewards.admin.ledger import LedgerAdmin
 from rewards.admin.rules import RuleAdmin
 from rewards.admin.runs import RunAdmin
+from rewards.admin.scores import ScoreAdmin
 from rewards.admin.staff import StaffAdmin, StaffGroupAdmin
 
 __all__ = [

@@ -37,6 +37,12 @@ class WholeNumberField(forms.Field):
         )
 
 
+class DayInput(TextWidget):
+    """A browser's own picker of dates, which sends YYYY-MM-DD."""
+
+    input_type = "date"
+
+
 class DayField(forms.DateField):
     """A date written YYYY-MM-DD, and in no other way."""
 

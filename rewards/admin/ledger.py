@@ -1,12 +1,30 @@
-"""What was awarded, and what it adds up to: for reading only."""
+"""What was awarded, for reading and to take away."""
 
-from django.contrib import admin
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from rewards.admin.day_filter import DayRangeFilter
+from rewards.admin.export import MAX_SHEET_ROWS, download
 from rewards.admin.host_search import HostSearchAdmin
-from rewards.admin.wording import host_link, link, moment, number, period_of_rule, terms, week
-from rewards.models import Score, ScoreHistory
+from rewards.admin.wording import (
+    business_today,
+    host_link,
+    link,
+    moment,
+    number,
+    period_of_rule,
+    terms,
+)
+from rewards.models import ScoreHistory
+
+EXPORTED = ("reference_date", "user_id", "rule_type", "points", "measured", "threshold")
+"""As `export_history` names them: user_id is the host's external id."""
 
 
 @admin.register(ScoreHistory)
@@ -69,30 +87,44 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
     def written_at(self, award: ScoreHistory) -> str | None:
         return moment(award.created_at)
 
+    # Taking it away
 
-@admin.register(Score)
-class ScoreAdmin(HostSearchAdmin[Score]):
-    list_title = "Scores"
-    ordering = ("user_id",)
+    list_before_template = "admin/rewards/list_export.html"
 
-    list_display = ("host", "lifetime_points", "weekly_points", "daily_points")
-    list_display_links = None
+    def get_urls(self) -> list[URLPattern]:
+        export = path(
+            "export/<str:file_format>/",
+            self.admin_site.admin_view(self.export_view),
+            name="rewards_scorehistory_export",
+        )
+        return [export, *super().get_urls()]
 
-    fields = ("host", "lifetime_points", "weekly_points", "daily_points")
-    readonly_fields = fields
+    def export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
+        """Send the rows that the list shows for the same address, all pages of it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = self.get_changelist_instance(request).queryset
+        there = reverse("admin:rewards_scorehistory_changelist")
+        back = HttpResponseRedirect(f"{there}?{request.GET.urlencode()}")
+        if rows.query.is_empty():
+            # The address names a day or a host that does not exist: the list says so itself.
+            list(messages.get_messages(request))
+            return back
+        if file_format == "xlsx" and rows[: MAX_SHEET_ROWS + 1].count() > MAX_SHEET_ROWS:
+            messages.error(
+                request,
+                f"A sheet holds {MAX_SHEET_ROWS:,} rows, and there are more: choose fewer days, "
+                "or take the CSV.",
+            )
+            return back
+        return download(
+            name=f"awards-{business_today()}",
+            file_format=file_format,
+            header=EXPORTED,
+            rows=_exported(rows),
+        )
 
-    @admin.display(description="host")
-    def host(self, score: Score) -> SafeString:
-        return host_link(score.user_id, score.user.external_id)
 
-    @admin.display(description="lifetime")
-    def lifetime_points(self, score: Score) -> str:
-        return number(score.lifetime)
-
-    @admin.display(description="weekly")
-    def weekly_points(self, score: Score) -> str:
-        return f"{number(score.weekly)} ({week(score.week_start)})"
-
-    @admin.display(description="daily")
-    def daily_points(self, score: Score) -> str:
-        return f"{number(score.daily)} ({score.daily_date})"
+def _exported(rows: Any) -> Iterator[tuple[Any, ...]]:
+    columns = ["user__external_id" if name == "user_id" else name for name in EXPORTED]
+    yield from rows.values_list(*columns).iterator(chunk_size=10_000)

@@ -57,6 +57,9 @@ PAGES = {
             "delete": NOBODY,
         }.items()
     },
+    "rewards_scorehistory_export": READERS,
+    "rewards_score_leaderboard": READERS,
+    "rewards_score_leaderboard_export": READERS,
     "rewards_rewardrule_changelist": READERS,
     "rewards_rewardrule_change": READERS,
     "rewards_rewardrule_history": READERS,
@@ -110,6 +113,8 @@ def address(page, world):
     if page == "autocomplete":
         field = "?app_label=rewards&model_name=scorehistory&field_name=user"
         return reverse("admin:autocomplete") + field
+    if page.endswith("_export"):
+        return reverse(f"admin:{page}", args=["csv"])
     if page == "auth_user_password_change":
         return reverse(f"admin:{page}", args=[world["user"].pk])
     model, _, action = page.partition("_")[2].partition("_")

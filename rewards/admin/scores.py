@@ -1,0 +1,36 @@
+"""A host's scores: the cached sums of what was awarded."""
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+
+from rewards.admin.leaderboard import LeaderboardAdmin
+from rewards.admin.wording import host_link, number, week
+from rewards.models import Score
+
+
+@admin.register(Score)
+class ScoreAdmin(LeaderboardAdmin):
+    list_title = "Scores"
+    ordering = ("user_id",)
+
+    list_display = ("host", "lifetime_points", "weekly_points", "daily_points")
+    list_display_links = None
+
+    fields = ("host", "lifetime_points", "weekly_points", "daily_points")
+    readonly_fields = fields
+
+    @admin.display(description="host")
+    def host(self, score: Score) -> SafeString:
+        return host_link(score.user_id, score.user.external_id)
+
+    @admin.display(description="lifetime")
+    def lifetime_points(self, score: Score) -> str:
+        return number(score.lifetime)
+
+    @admin.display(description="weekly")
+    def weekly_points(self, score: Score) -> str:
+        return f"{number(score.weekly)} ({week(score.week_start)})"
+
+    @admin.display(description="daily")
+    def daily_points(self, score: Score) -> str:
+        return f"{number(score.daily)} ({score.daily_date})"

@@ -1,0 +1,156 @@
+import csv
+import io
+import tracemalloc
+import warnings
+from datetime import date, datetime
+
+import pytest
+from django.urls import reverse
+from openpyxl import load_workbook
+
+from rewards.admin import export
+from rewards.choices import RuleType
+from tests.factories import A_MONDAY, HostFactory, RewardRuleFactory, ScoreHistoryFactory
+
+HEADER = ["reference_date", "user_id", "rule_type", "points", "measured", "threshold"]
+FORMULAE = ["=1+1", "+1", "-1", "@SUM(A1)"]
+
+
+def ledger(file_format):
+    return reverse("admin:rewards_scorehistory_export", args=[file_format])
+
+
+def read_csv(answer):
+    return list(csv.reader(io.StringIO(answer.getvalue().decode())))
+
+
+def read_xlsx(content):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a part that a reader would have to guess at
+        book = load_workbook(io.BytesIO(content))
+    return [[cell.value for cell in row] for row in book.active.rows]
+
+
+@pytest.fixture
+def awards(login):
+    """Two awards of one day, and one of another day and rule; a viewer is logged in."""
+    login("Viewer")
+    video = RewardRuleFactory(rule_type=RuleType.DAILY_VIDEO_CALL_TARGET, threshold=3, points=40)
+    logins = RewardRuleFactory(threshold=1, points=10)
+    first, second = HostFactory(external_id="h-1"), HostFactory(external_id="h-2")
+    ScoreHistoryFactory(user=first, rule=logins)
+    ScoreHistoryFactory(user=second, rule=logins)
+    ScoreHistoryFactory(user=first, rule=video, measured=4, reference_date=date(2026, 11, 17))
+
+
+def test_the_ledger_is_exported_as_the_list_shows_it(client, awards):
+    answer = client.get(ledger("csv"))
+
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer["Content-Disposition"].startswith('attachment; filename="awards-')
+    assert read_csv(answer) == [
+        HEADER,
+        ["2026-11-17", "h-1", "DAILY_VIDEO_CALL_TARGET", "40", "4", "3"],
+        ["2026-11-16", "h-2", "DAILY_LOGIN", "10", "1", "1"],
+        ["2026-11-16", "h-1", "DAILY_LOGIN", "10", "1", "1"],
+    ]
+
+
+def test_a_sheet_holds_numbers_and_dates_as_such(client, awards):
+    rows = read_xlsx(client.get(ledger("xlsx")).getvalue())
+
+    assert rows[:2] == [
+        HEADER,
+        [datetime(2026, 11, 17), "h-1", "DAILY_VIDEO_CALL_TARGET", 40, 4, 3],  # noqa: DTZ001 - sheets know no zones
+    ]
+    assert len(rows) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"q": "h-2"}, {"h-2"}),
+        ({"rule_type__exact": "DAILY_VIDEO_CALL_TARGET"}, {"h-1"}),
+        ({"reference_date_from": "2026-11-17"}, {"h-1"}),
+        ({"reference_date_to": "2026-11-15"}, set()),
+    ],
+)
+def test_an_export_keeps_to_the_filters(client, awards, query, expected):
+    _, *rows = read_csv(client.get(ledger("csv"), query))
+
+    assert {row[1] for row in rows} == expected
+
+
+@pytest.mark.parametrize("query", [{"q": "nobody"}, {"reference_date_from": "2026-02-30"}])
+def test_what_cannot_be_exported_leads_back_to_a_list_that_says_why(client, awards, query):
+    page = client.get(ledger("csv"), query, follow=True)
+
+    assert page.redirect_chain
+    assert len(page.context["messages"]) == 1
+
+
+def test_more_rows_than_a_sheet_holds_are_refused(client, awards, monkeypatch):
+    monkeypatch.setattr("rewards.admin.ledger.MAX_SHEET_ROWS", 2)
+
+    page = client.get(ledger("xlsx"), follow=True)
+
+    assert page.redirect_chain
+    assert "A sheet holds 2 rows" in page.content.decode()
+    assert len(read_csv(client.get(ledger("csv")))) == 4
+
+
+def test_there_is_no_other_format(client, awards):
+    assert client.get(ledger("pdf")).status_code == 404
+
+
+@pytest.mark.parametrize("external_id", FORMULAE)
+def test_a_host_cannot_have_a_formula_run(client, login, external_id):
+    login("Viewer")
+    ScoreHistoryFactory(user=HostFactory(external_id=external_id))
+
+    assert read_csv(client.get(ledger("csv")))[1][1] == f"'{external_id}"
+    assert read_xlsx(client.get(ledger("xlsx")).getvalue())[1][1] == f"'{external_id}"
+
+
+@pytest.mark.parametrize("text", ["\t=1", "\r=1", *FORMULAE])
+def test_what_looks_like_a_formula_is_led_by_a_quote(text):
+    assert export.harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "h-1", "a=b", " =1", "'=1"])
+def test_other_text_is_left_alone(text):
+    assert export.harmless(text) == text
+
+
+@pytest.mark.parametrize("text", ["<b>&", '"a,b"', "]]>", "häuser"])
+def test_text_arrives_as_it_left(text):
+    rows = [(A_MONDAY, text, 1)]
+
+    sheet = read_xlsx(
+        export.download(
+            name="x", file_format="xlsx", header=("day", "text", "number"), rows=rows
+        ).getvalue()
+    )
+    table = read_csv(
+        export.download(name="x", file_format="csv", header=("day", "text", "number"), rows=rows)
+    )
+
+    assert sheet[1][1] == text
+    assert table[1][1] == text
+
+
+@pytest.mark.parametrize("file_format", export.FORMATS)
+def test_memory_stays_flat_whatever_the_number_of_rows(file_format):
+    def peak(number):
+        rows = ((A_MONDAY, f"host-{n}", "DAILY_LOGIN", 10) for n in range(number))
+        tracemalloc.start()
+        answer = export.download(name="x", file_format=file_format, header=("a",), rows=rows)
+        for _ in answer:
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    small, large = peak(5_000), peak(50_000)
+
+    assert large < small * 1.2
