@@ -3,6 +3,7 @@
 import csv
 import logging
 import re
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -62,9 +63,13 @@ class IngestReport:
 
 
 def check_file(*, path: Path) -> None:
-    """Raise BadFile unless `import_activity` can read rows from the file at `path`."""
-    with opened(path):
-        pass
+    """Raise BadFile unless `import_activity` can read rows from the file at `path`.
+
+    A pipe can be read only once, and so is left for the import itself.
+    """
+    if not _is_pipe(path):
+        with opened(path):
+            pass
 
 
 def import_activity(
@@ -79,18 +84,19 @@ def import_activity(
 
     `path` None reads standard input. Each chunk is stored together with its DailyActivity or not
     at all, so that whatever kills the import, a second call completes it, and a third changes
-    nothing. A bad row is listed in `PATH.rejected.csv` (`stdin.rejected.csv` in the current
-    folder) and never keeps a good one out. Users who are not there are bad rows, or with
-    `create_hosts` become hosts. Raises BadFile, having written nothing, when no row can be read;
-    UsageError for a bad source; RewardsError.
+    nothing. A bad row is listed in `PATH.rejected.csv` (for a pipe in the current folder, as
+    `stdin.rejected.csv`) and never keeps a good one out. Users who are not there are bad rows,
+    or with `create_hosts` become hosts. Raises BadFile, having written nothing, when no row can
+    be read; UsageError for a bad source; RewardsError.
     """
     began = time.monotonic()
     if not _SOURCE.fullmatch(source):
         raise UsageError(f"bad source {source!a:.80}: use 1 to 64 visible ASCII characters.")
 
+    rejected_path = _rejected_path(path)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    with opened(path) as file, RejectedFile(_rejected_path(path)) as rejected_file:
+    with opened(path) as file, RejectedFile(rejected_path) as rejected_file:
         parser = RowParser(columns=file.columns, zone=ZoneInfo(settings.REWARDS_TIME_ZONE), now=now)
         counts["blank"] = file.blank
         line = file.first_row_line
@@ -131,7 +137,7 @@ def import_activity(
         by_reason=dict(sorted(reasons.items())),
         hosts_created=counts["hosts_created"],
         blank=counts["blank"],
-        rejected_file=_rejected_path(path) if reasons else None,
+        rejected_file=rejected_path if reasons else None,
         error=unfinished,
         seconds=time.monotonic() - began,
     )
@@ -153,7 +159,18 @@ def import_activity(
     return report
 
 
+def _is_pipe(path: Path) -> bool:
+    """Return whether `path` is neither a file nor a folder, such as /dev/stdin or `<(zcat F)`."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def _rejected_path(path: Path | None) -> Path:
+    if path is not None and _is_pipe(path):
+        path = Path(path.name)
     return Path(f"{STDIN_NAME if path is None else path}.rejected.csv")
 
 

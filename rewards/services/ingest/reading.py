@@ -23,7 +23,7 @@ STDIN_NAME = "stdin"
 
 _BLOCK_BYTES = 1 << 20
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
-_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_BEGINS = b"\x1f"  # as no text does; a pipe may give one byte at first
 _ZIP_MAGIC = b"PK\x03\x04"
 _BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
@@ -41,18 +41,18 @@ class ActivityFile:
         self._raw = raw
         self._size = size
         self._stream: BinaryIO = raw
-        if cast(io.BufferedReader, raw).peek(2)[:2] == _GZIP_MAGIC:
+        if cast(io.BufferedReader, raw).peek(1)[:1] == _GZIP_BEGINS:
             self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw))
         self.lines: Iterator[bytes] = self._lines()
 
         self.blank = 0
-        first = next(self.lines, None)
-        while first is not None and not first.strip():
+        for line in self.lines:
+            self._first = line if self.blank else line.removeprefix(_BOM)
+            if self._first.strip():
+                break
             self.blank += 1
-            first = next(self.lines, None)
-        if first is None:
+        else:
             raise BadFile(f"{self.name}: {self.error or 'the file is empty'}.")
-        self._first = first.removeprefix(_BOM)
         self.first_row_line = self.blank + 1
 
         self.columns: list[str] | None = None

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -24,7 +25,7 @@ MAX_SHOWN = 140
 _PLAIN_ID = rb"[!#-+\--~]{1,128}"
 _SECONDS = rb"[0-7]?[0-9]{1,4}|8[0-5][0-9]{3}|86[0-3][0-9]{2}|86400"
 _PLAIN_ROW = re.compile(
-    rb"%b,%b,(?:%b),([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}):[0-5][0-9]"
+    rb"%b,%b,(?:%b),([0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3])):[0-5][0-9]"
     rb"(?::[0-5][0-9](?:\.[0-9]{1,6})?)?(Z|[+-](?:0[0-9]|1[0-5]):[0-5][0-9]),(?:%b)"
     % (_PLAIN_ID, _PLAIN_ID, "|".join(ActivityKind.values).encode(), _SECONDS)
 )
@@ -155,13 +156,21 @@ class RowParser:
         return _json_cells(text) if self._is_json else self._csv_cells(text)
 
     def _csv_cells(self, text: str) -> Sequence[str]:
+        """Return the cells of a line of CSV. Raises BadRow.
+
+        A quoted cell may hold the end of a line in CSV, but in none of ours, so that a row is
+        always one line and an open quote costs no line but its own. Such a cell leaves an odd
+        number of quotes on either of its lines, and neither is taken for a row.
+        """
+        problem = "quote not closed" if text.count('"') % 2 else ""
         try:
             (cells,) = csv.reader([text], strict=True)
         except csv.Error as error:
-            what = (
+            problem = problem or (
                 "quote not closed" if "end of data" in str(error) else "text after a closed quote"
             )
-            raise BadRow("line", f"{what}: {text[:MAX_SHOWN]!a:.80}") from None
+        if problem:
+            raise BadRow("line", f"{problem}: {text[:MAX_SHOWN]!a:.80}")
         if len(cells) != len(COLUMNS):
             raise BadRow(
                 "line",
@@ -268,8 +277,7 @@ def _json_cells(text: str) -> Sequence[str]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise BadRow("line", f"key {twice[:MAX_SHOWN]!a:.80} twice")
     return found
 
@@ -279,4 +287,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _shown(value: object) -> str:
+    # What is nested may be so deep that it could be read and cannot be written.
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
     return f"{json.dumps(value)[:MAX_SHOWN]:.80}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 
 from rewards.exceptions import RewardsError
 
@@ -17,7 +17,8 @@ logger = logging.getLogger(__name__)
 MAX_TRIES = 5
 """How often a chunk is done again when other processes are in its way."""
 
-_CONTENTION = {"40001", "40P01", "55P03"}
+_CONTENTION = {"40001", "40P01", "55P03", "23503"}
+"""A conflict of order, a deadlock, a lock held too long, a user deleted at this moment."""
 
 _CREATE = """
     CREATE TEMPORARY TABLE arrived (
@@ -91,7 +92,7 @@ _STORE = """
 
 # A statement of its own, since only a new snapshot shows what was there or got there meanwhile.
 _REFUSED = """
-    SELECT line, external_id, host.is_host, event_id
+    SELECT line, external_id, host.is_host, event_id, event.user_id IS NULL
     FROM arrived
     LEFT JOIN LATERAL (
         SELECT id, is_host FROM rewards_user WHERE external_id = arrived.external_id OFFSET 0
@@ -128,7 +129,7 @@ def store_rows(*, rows: Sequence[bytes], source: str, create_hosts: bool, now: d
         try:
             with transaction.atomic():
                 return _store(rows, source, create_hosts, now)
-        except OperationalError as error:
+        except (OperationalError, IntegrityError) as error:
             sqlstate = getattr(error.__cause__, "sqlstate", None)
             if sqlstate not in _CONTENTION:
                 raise
@@ -163,14 +164,14 @@ def _store(rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime
 
         if stored < len(rows):
             cursor.execute(_REFUSED, {"source": source})
-            for line, external_id, is_host, event_id in cursor:
-                if is_host:
+            for line, external_id, is_host, event_id, is_nowhere in cursor:
+                if is_host is False:
+                    unknown[line] = f"unknown user '{external_id}': there is one, but not a host"
+                elif is_host is None or is_nowhere:  # or became a host since
+                    unknown[line] = f"unknown user '{external_id}'"
+                else:
                     conflicts[line] = (
                         f"conflict: id '{event_id}' already stored with different content"
                     )
-                elif is_host is None:
-                    unknown[line] = f"unknown user '{external_id}'"
-                else:
-                    unknown[line] = f"unknown user '{external_id}': there is one, but not a host"
         cursor.execute("DROP TABLE arrived")
     return Stored(stored=stored, hosts_created=hosts_created, unknown=unknown, conflicts=conflicts)
