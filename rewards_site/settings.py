@@ -16,6 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+from rewards_site.localbroker import LocalBroker
+
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -94,6 +96,9 @@ else:
 
 # --- Database ---------------------------------------------------------------------------------
 
+LOCALDB_DIR = env.str("LOCALDB_DIR", default=str(BASE_DIR / ".localdb"))
+"""Where the private servers of a trial keep what is theirs."""
+
 if DATABASE_URL:
     _scheme = urlsplit(DATABASE_URL).scheme
     if _scheme not in {"postgres", "postgresql"}:
@@ -117,7 +122,7 @@ else:
         "ENGINE": "rewards_site.postgresql",
         "NAME": "rewards",
         "LOCALDB": {
-            "folder": env.str("LOCALDB_DIR", default=str(BASE_DIR / ".localdb")),
+            "folder": LOCALDB_DIR,
             "durable": env_bool("LOCALDB_DURABLE", default=True),
         },
     }
@@ -138,6 +143,51 @@ REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, least=1, most
 """Hosts judged and written in one transaction."""
 
 
+# --- Celery -----------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="").strip()
+
+BROKER_IS_PRIVATE = not CELERY_BROKER_URL
+"""Then it is the one that `manage.py dev` runs."""
+
+if BROKER_IS_PRIVATE:
+    CELERY_BROKER_URL = LocalBroker(Path(LOCALDB_DIR, "broker")).url
+elif (_scheme := urlsplit(CELERY_BROKER_URL).scheme) not in {"redis", "rediss", "redis+socket"}:
+    raise ImproperlyConfigured(
+        f"CELERY_BROKER_URL names the broker {_scheme!a:.80}; use redis:// or rediss://, "
+        "for Valkey too."
+    )
+
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # A message whose worker died comes back after this many seconds, found by a sweep every ten.
+    # The tick hands out the work anew before that, so this is a second net; but it must be longer
+    # than any task, which would run twice otherwise.
+    "visibility_timeout": 900,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    # A broker that went away without a word is noticed.
+    "socket_connect_timeout": 5,
+    "socket_timeout": 30,
+    "socket_keepalive": True,
+}
+
+CELERY_ACCEPT_CONTENT = ["json"]  # never pickle, which runs whatever a message says
+CELERY_TIMEZONE = "UTC"  # beat knows no business days: they are the database's
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+# No result backend: what came of a task is in the run journal.
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_DEFAULT_QUEUE = "rewards"
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_REDIRECT_STDOUTS = False  # it would log a traceback sign by sign
+CELERY_TASK_SOFT_TIME_LIMIT = 540
+CELERY_TASK_TIME_LIMIT = 600
+
+
 # --- Applications -----------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -151,6 +201,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "axes",
     "csp",
+    "django_celery_beat",
     "rewards_site",
     "rewards",
 ]

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+
+from rewards_site import checks
+from rewards_site.celery import app
+from rewards_site.checks import broker_is_there, celery_is_safe
+from rewards_site.localbroker import LocalBroker
+
+
+def test_the_setup_is_sound():
+    assert celery_is_safe() == []
+    assert [found for found in run_checks() if found.id.startswith("rewards_site")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        # as long as the timeout: handed out again while it still runs
+        ("task_time_limit", 900, "rewards_site.E001"),
+        # no limit at all
+        ("task_time_limit", None, "rewards_site.E001"),
+        # kombu's own default holds when none is named: an hour
+        ("broker_transport_options", {}, None),
+        ("broker_transport_options", {"visibility_timeout": 600}, "rewards_site.E001"),
+        ("accept_content", ["json", "pickle"], "rewards_site.E002"),
+        ("accept_content", [], "rewards_site.E002"),
+        ("timezone", "Europe/Berlin", "rewards_site.E003"),
+        ("enable_utc", False, "rewards_site.E003"),
+    ],
+)
+def test_an_unsafe_setup_is_named(name, value, expected, monkeypatch):
+    monkeypatch.setitem(app.conf, name, value)
+
+    found = celery_is_safe()
+
+    assert [each.id for each in found] == ([expected] if expected else [])
+    assert all(each.hint for each in found)
+
+
+def test_production_without_a_broker_is_warned(settings):
+    settings.BROKER_IS_PRIVATE = True
+
+    (found,) = broker_is_there()
+
+    assert found.id == "rewards_site.W001"
+    assert "CELERY_BROKER_URL is not set" in found.msg
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("noeviction", []), ("allkeys-lru", ["rewards_site.W002"])]
+)
+def test_a_broker_that_drops_messages_is_warned(policy, expected, tmp_path, settings, monkeypatch):
+    broker = LocalBroker(tmp_path / "broker")
+    settings.BROKER_IS_PRIVATE = False
+    monkeypatch.setitem(app.conf, "broker_url", broker.url)
+
+    with broker.running(), app.connection_for_read() as connection:
+        connection.default_channel.client.config_set("maxmemory-policy", policy)
+        found = broker_is_there()
+
+    assert [each.id for each in found] == expected
+
+
+def test_a_broker_out_of_reach_is_no_finding(tmp_path: Path, settings, monkeypatch):
+    settings.BROKER_IS_PRIVATE = False
+    monkeypatch.setitem(app.conf, "broker_url", LocalBroker(tmp_path).url)
+
+    assert checks._eviction_policy() is None
+    assert broker_is_there() == []
