@@ -1,5 +1,6 @@
 """The admin: where people write rules, and read all else."""
 
+from rewards.admin import schedules
 from rewards.admin.activity import ActivityEventAdmin, DailyActivityAdmin
 from rewards.admin.hosts import HostAdmin
 from rewards.admin.ledger import LedgerAdmin
@@ -18,4 +19,5 @@ __all__ = [
     "ScoreAdmin",
     "StaffAdmin",
     "StaffGroupAdmin",
+    "schedules",
 ]
