@@ -15,6 +15,11 @@ HEADER = ",".join(COLUMNS).encode()
 LONG = b"x" * (MAX_LINE_BYTES + 1)
 
 
+def compressed(data):
+    """Return the same bytes in every test process: without the time of day."""
+    return gzip.compress(data, mtime=0)
+
+
 class OneByteAtATime(io.RawIOBase):
     """A pipe whose writer is slow: every read gives a single byte."""
 
@@ -95,9 +100,9 @@ def test_the_header_is_the_first_line_with_anything_in_it(data, blank, first_row
         ("a.ndjson", b"{}", True),
         ("a.json", b"{}", True),
         ("A.JSONL", b"{}", True),
-        ("a.jsonl.gz", gzip.compress(b"{}"), True),
-        ("a.csv.gz", gzip.compress(HEADER), False),
-        ("a.csv", gzip.compress(HEADER), False),  # compressed, whatever the name says
+        ("a.jsonl.gz", compressed(b"{}"), True),
+        ("a.csv.gz", compressed(HEADER), False),
+        ("a.csv", compressed(HEADER), False),  # compressed, whatever the name says
         ("a.gz", HEADER, False),  # and not, whatever the name says
         ("activity", b"{}", True),
         ("activity", HEADER, False),
@@ -110,7 +115,7 @@ def test_what_a_file_is_goes_by_its_name_and_else_by_how_it_begins(name, data, i
 
 
 def test_gzip_is_known_even_when_its_first_byte_comes_alone():
-    assert list(trickled(gzip.compress(HEADER + b"\na\n")).lines) == [b"a"]
+    assert list(trickled(compressed(HEADER + b"\na\n")).lines) == [b"a"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_gzip_is_known_even_when_its_first_byte_comes_alone():
         (b"", "the file is empty"),
         (b"\n\r\n  \n", "the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
-        (gzip.compress(b""), "the file is empty"),
+        (compressed(b""), "the file is empty"),
         (HEADER.decode().encode("utf-16"), r"not UTF-8 at byte 1 \(line 1\): it looks like UTF-16"),
         (HEADER.decode().encode("utf-16-le"), "line 1: NUL byte"),
         (b"\nevent_id,caf\xe9\n", r"not UTF-8 at byte 13 \(line 2\); save it as UTF-8"),
@@ -138,7 +143,7 @@ def test_gzip_is_known_even_when_its_first_byte_comes_alone():
         (b"{}", "line 1 is no header: '{}'"),
         (b"\x1f\x8b\x08", "cut off or damaged: the gzip data ends too early"),
         (b"\x1f\x8bnonsense", "cut off or damaged: Unknown compression method"),
-        (gzip.compress(HEADER)[:-9], "cut off or damaged: the gzip data ends too early"),
+        (compressed(HEADER)[:-9], "cut off or damaged: the gzip data ends too early"),
     ],
 )
 def test_a_file_without_a_header_to_go_by_is_refused(data, message, tmp_path):
@@ -164,7 +169,7 @@ def test_json_is_one_object_a_line(data, tmp_path):
     ],
 )
 def test_what_follows_damage_is_not_a_row(data, error, tmp_path):
-    damaged = data(gzip.compress(HEADER + b"\nwhole\nhalf a li"))
+    damaged = data(compressed(HEADER + b"\nwhole\nhalf a li"))
 
     with activity_file(tmp_path, damaged) as file:
         lines = list(file.lines)
@@ -174,7 +179,7 @@ def test_what_follows_damage_is_not_a_row(data, error, tmp_path):
 
 
 def test_members_of_gzip_follow_each_other(tmp_path):
-    with activity_file(tmp_path, gzip.compress(HEADER + b"\na\n") + gzip.compress(b"b\n")) as file:
+    with activity_file(tmp_path, compressed(HEADER + b"\na\n") + compressed(b"b\n")) as file:
         assert list(file.lines) == [b"a", b"b"]
 
 
