@@ -32,8 +32,9 @@ _HOSTS = """
 """
 
 _RULE = """
-    INSERT INTO rewards_rewardrule (rule_type, threshold, points, is_active, starts_on, created_at)
-    VALUES (%s, %s, %s, true, '2025-01-01', '2025-01-01T00:00:00Z')
+    INSERT INTO rewards_rewardrule
+        (rule_type, threshold, points, is_active, starts_on, reason, created_at)
+    VALUES (%s, %s, %s, true, '2025-01-01', '', '2025-01-01T00:00:00Z')
 """
 
 # Counts fall off exponentially, so that of the hosts who were active all earn the login, seven in
