@@ -14,7 +14,9 @@ from benchmarks.report import tables
 def results(tmp_path_factory):
     output = tmp_path_factory.mktemp("benchmarks") / "results.json"
     command = [sys.executable, "-m", "benchmarks", "--hosts", "20", "--rounds", "1"]
-    subprocess.run([*command, "--output", str(output)], check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [*command, "--output", str(output)], check=True, capture_output=True, timeout=300
+    )
     return json.loads(output.read_text())
 
 
