@@ -282,7 +282,15 @@ UNFOLD = {
                     _page("Leaderboard", "leaderboard", "score", "leaderboard"),
                 ],
             },
-            {"title": "Runs", "items": [_page("Runs", "play_circle", "awardrun")]},
+            {
+                "title": "Runs",
+                "items": [
+                    _page("Runs", "play_circle", "awardrun"),
+                    _superuser_page(
+                        "Schedule", "schedule", "django_celery_beat_periodictask_changelist"
+                    ),
+                ],
+            },
             {
                 "title": "Activity",
                 "items": [

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.urls import reverse
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from rewards.choices import RuleType
 from rewards.models import ScoreHistory
@@ -81,6 +82,11 @@ PAGES = {
     "auth_group_history": SUPERUSERS,
     "auth_group_add": SUPERUSERS,
     "auth_group_delete": SUPERUSERS,
+    "django_celery_beat_periodictask_changelist": SUPERUSERS,
+    "django_celery_beat_periodictask_change": SUPERUSERS,
+    "django_celery_beat_periodictask_history": SUPERUSERS,
+    "django_celery_beat_periodictask_add": NOBODY,
+    "django_celery_beat_periodictask_delete": NOBODY,
 }
 
 
@@ -94,6 +100,11 @@ def world(roles):
         "dailyactivity": DailyActivityFactory(user=award.user),
         "group": Group.objects.create(name="Auditors"),
         "host": award.user,
+        "periodictask": PeriodicTask.objects.create(
+            name="a tick",
+            task="award_due",
+            interval=IntervalSchedule.objects.create(every=5, period=IntervalSchedule.MINUTES),
+        ),
         "rewardrule": RewardRuleFactory(
             rule_type=RuleType.DAILY_VIDEO_CALL_TARGET, starts_on=A_DAY_TO_COME
         ),
@@ -117,7 +128,8 @@ def address(page, world):
         return reverse(f"admin:{page}", args=["csv"])
     if page == "auth_user_password_change":
         return reverse(f"admin:{page}", args=[world["user"].pk])
-    model, _, action = page.partition("_")[2].partition("_")
+    page_of_model = page.replace("django_celery_beat", "beat").partition("_")[2]
+    model, _, action = page_of_model.partition("_")
     about = [world[model].pk] if action in {"change", "history", "delete"} else []
     return reverse(f"admin:{page}", args=about)
 
@@ -184,6 +196,11 @@ ACTIONS = {
     "set a password": ("auth_user_password_change", PASSWORD, SUPERUSERS),
     "add a group": ("auth_group_add", {"name": "Friends"}, SUPERUSERS),
     "change a group": ("auth_group_change", {"name": "Friends"}, SUPERUSERS),
+    "change the schedule": (
+        "django_celery_beat_periodictask_change",
+        {"enabled": "on", "minutes": "10"},
+        SUPERUSERS,
+    ),
     "delete a group": ("auth_group_delete", {"post": "yes"}, SUPERUSERS),
     **{
         f"{action} {model}": (f"rewards_{model}_{action}", {"post": "yes"}, NOBODY)
