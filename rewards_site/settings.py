@@ -42,7 +42,8 @@ def env_bool(name: str, *, default: bool) -> bool:
 def env_int(name: str, *, default: int, least: int, most: int) -> int:
     """Read a whole number within its limits."""
     text = env.str(name, default=str(default)).strip()
-    if not (text.isascii() and text.isdigit() and least <= int(text[:12]) <= most):
+    is_number = text.isascii() and text.isdigit() and len(text) <= 12
+    if not (is_number and least <= int(text) <= most):
         raise ImproperlyConfigured(
             f"{name}={text!a:.80} is not a whole number from {least} to {most}."
         )
@@ -54,17 +55,28 @@ def env_zone(name: str, *, default: str) -> str:
     text: str = env.str(name, default=default).strip()
     try:
         ZoneInfo(text)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         raise ImproperlyConfigured(
             f"{name}={text!a:.80} is not a time zone; use a name such as Europe/Berlin."
         ) from None
     return text
 
 
+def env_level(name: str, *, default: str) -> str:
+    """Read from which level on the log is written."""
+    text: str = env.str(name, default=default).strip().upper()
+    levels = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+    if text not in levels:
+        raise ImproperlyConfigured(
+            f"{name}={text.lower()!a:.80} is not one of {', '.join(levels)}."
+        )
+    return text
+
+
 def required(name: str, *, why: str) -> str:
     """Read what has no default."""
     text: str = env.str(name, default="").strip()
-    if not text:
+    if not text.strip(" ,"):
         raise ImproperlyConfigured(f"{name} is not set: {why}.")
     return text
 
@@ -73,6 +85,12 @@ def required(name: str, *, why: str) -> str:
 
 DATABASE_URL = env.str("DATABASE_URL", default="").strip()
 
+if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://")):
+    _engine = DATABASE_URL.partition("://")[0] if "://" in DATABASE_URL else ""
+    raise ImproperlyConfigured(
+        f"DATABASE_URL names the engine {_engine!a:.80}; only postgresql:// is supported."
+    )
+
 DEBUG = env_bool("DEBUG", default=not DATABASE_URL)
 
 if DEBUG:
@@ -80,15 +98,14 @@ if DEBUG:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
 else:
     SECRET_KEY = required("SECRET_KEY", why="it signs sessions; use 50 or more random characters")
-    if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
+    if (
+        len(SECRET_KEY) < 50
+        or len(set(SECRET_KEY)) < 5
+        or SECRET_KEY.startswith("django-insecure-")
+    ):
         raise ImproperlyConfigured("SECRET_KEY is too weak: use 50 or more random characters.")
-    ALLOWED_HOSTS = [
-        host.strip()
-        for host in required("ALLOWED_HOSTS", why="name the hosts served, parted by commas").split(
-            ","
-        )
-        if host.strip()
-    ]
+    _hosts = required("ALLOWED_HOSTS", why="name the hosts served, parted by commas")
+    ALLOWED_HOSTS = [host.strip() for host in _hosts.split(",") if host.strip()]
     if "*" in ALLOWED_HOSTS:
         raise ImproperlyConfigured("ALLOWED_HOSTS='*' serves anyone's host name; name the hosts.")
     required("DATABASE_URL", why="production needs a PostgreSQL server of its own")
@@ -100,18 +117,14 @@ LOCALDB_DIR = env.str("LOCALDB_DIR", default=str(BASE_DIR / ".localdb"))
 """Where the private servers of a trial keep what is theirs."""
 
 if DATABASE_URL:
-    _scheme = urlsplit(DATABASE_URL).scheme
-    if _scheme not in {"postgres", "postgresql"}:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL names the engine {_scheme!a:.80}; only postgresql:// is supported."
-        )
+    # The URL holds a password, so that no message shows anything of it.
+    _form = "use postgresql://user:password@host:port/name."
     try:
         _database = env.db_url("DATABASE_URL")
     except (ValueError, ImproperlyConfigured):
-        # The URL holds a password, so the message shows nothing of it.
-        raise ImproperlyConfigured(
-            "DATABASE_URL cannot be read; use postgresql://user:password@host:port/name."
-        ) from None
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read; {_form}") from None
+    if not _database["NAME"]:
+        raise ImproperlyConfigured(f"DATABASE_URL names no database; {_form}")
     _database |= {
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": env_int("DATABASE_CONN_MAX_AGE", default=60, least=0, most=86_400),
@@ -126,6 +139,10 @@ else:
             "durable": env_bool("LOCALDB_DURABLE", default=True),
         },
     }
+
+# Who waits longer than this for a lock of someone else gives up, tries again, and then says so.
+_timeout = env_int("DATABASE_LOCK_TIMEOUT", default=10, least=1, most=3_600)
+_database.setdefault("OPTIONS", {}).setdefault("options", f"-c lock_timeout={_timeout}s")
 
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -423,7 +440,7 @@ LOGGING = {
     "loggers": {
         "rewards": {
             "handlers": ["stderr"],
-            "level": env.str("LOG_LEVEL", default="INFO").upper(),
+            "level": env_level("LOG_LEVEL", default="INFO"),
             "propagate": False,
         }
     },

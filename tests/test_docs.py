@@ -20,7 +20,7 @@ def section(title):
 
 def variables_read():
     """Return the names of all environment variables that the settings read."""
-    readers = {"env_bool", "env_int", "env_zone", "required"}
+    readers = {"env_bool", "env_int", "env_level", "env_zone", "required"}
     tree = ast.parse((ROOT / "rewards_site/settings.py").read_text())
     return {
         node.args[0].value

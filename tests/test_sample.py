@@ -101,7 +101,6 @@ def test_a_file_in_shuffled_pieces_and_then_whole_again_is_the_same_activity(tmp
 @pytest.mark.parametrize(
     ("hosts", "lines"),
     [
-        (1, 20_000),  # each host in a transaction of its own
         (7, 70),
         (20_000, 1_000),
     ],
@@ -115,6 +114,20 @@ def test_the_size_of_batches_does_not_matter(
     in_process("import_activity", SAMPLE, "--create-hosts")
     set_rules()
     award_everything()
+
+    assert exported(tmp_path) == EXPECTED["UTC"].read_bytes()
+    in_process("verify_ledger")
+
+
+def test_a_week_with_a_transaction_for_each_host_is_the_same(committed, settings, tmp_path):
+    in_process("import_activity", SAMPLE, "--create-hosts")
+    set_rules()
+    in_process("award_daily", "--from", FIRST_DAY, "--to", "2004-04-25")
+    in_process("award_weekly", "--from", FIRST_MONDAY, "--to", "2004-04-19")
+
+    settings.REWARDS_BATCH_SIZE = 1
+    in_process("award_daily", "--from", LAST_MONDAY, "--to", LAST_DAY)
+    in_process("award_weekly", "--week", LAST_MONDAY)
 
     assert exported(tmp_path) == EXPECTED["UTC"].read_bytes()
     in_process("verify_ledger")
