@@ -2,6 +2,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,16 @@ def week(server: Server, folder: Path) -> Database:
     return make_week(server, folder)
 
 
-def make_week(server: Server, folder: Path) -> Database:
+def migrated(server: Server) -> Database:
+    """Return a database with tables and nothing in them."""
     database = server.database()
     database.prepare("migrate", "--verbosity", "0")
+    database.settle()
+    return database
+
+
+def make_week(server: Server, folder: Path) -> Database:
+    database = migrated(server)
     set_rules(database)
     database.prepare("import_activity", str(write_week(folder)), "--create-hosts")
     database.settle()
@@ -53,23 +61,25 @@ def make_week(server: Server, folder: Path) -> Database:
 
 @pytest.fixture(scope="session")
 def golden_of(week: Database, folder: Path) -> Callable[[Job], Golden]:
-    """Return a function of a job that runs it undisturbed, once."""
-    known: dict[str, Golden] = {}
+    return golden_maker(week, folder)
 
+
+def golden_maker(week: Database, folder: Path) -> Callable[[Job], Golden]:
+    """Return a function of a job that runs it undisturbed, once."""
+
+    @cache
     def golden(job: Job) -> Golden:
-        if job.name not in known:
-            before = week.server.database(like=week.name)
-            job.before(before)
-            before.settle()
-            argv = job.argv(folder)
-            with before.server.copy(before) as database:
-                with database.interposer() as interposer:
-                    outcome = database.manage(*argv, via=interposer, **job.settings)
-                assert outcome.code == 0, outcome
-                assert database.broken() == set()
-                state = database.state()
-                assert state.unfinished == 0
-                known[job.name] = Golden(before, argv, interposer.messages, state)
-        return known[job.name]
+        before = week.server.database(like=week.name)
+        job.before(before)
+        before.settle()
+        argv = job.argv(folder)
+        with before.server.copy(before) as database:
+            with database.interposer() as interposer:
+                outcome = database.manage(*argv, via=interposer, **job.settings)
+            assert outcome.code == 0, outcome
+            assert database.broken() == set()
+            state = database.state()
+        assert state.unfinished == 0
+        return Golden(before, argv, interposer.messages, state)
 
     return golden

@@ -89,6 +89,10 @@ class Started:
     pid: int
     files: Path
 
+    @property
+    def is_over(self) -> bool:
+        return self.server.poll(self.pid) is not None
+
     def wait(self, patience: float = 60) -> Outcome:
         """Return how it ended; kill it and fail when it does not."""
         deadline = time.monotonic() + patience
@@ -110,11 +114,15 @@ def _serve() -> None:
     django.setup()
     # Whatever a command would import by and by: its checks reach the pages and their forms.
     call_command("check", stdout=io.StringIO())
+    ended: dict[int, int] = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:
-            pid, status = os.waitpid(request["wait"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if pid else None
+            wanted = request["wait"]
+            if wanted not in ended:
+                pid, status = os.waitpid(wanted, os.WNOHANG)
+                ended |= {pid: os.waitstatus_to_exitcode(status)} if pid else {}
+            answer = ended.get(wanted)
         else:
             answer = os.fork()
             if answer == 0:

@@ -120,6 +120,8 @@ class Interposer:
     strike: Strike = kill_before
     times: int = 1
     """How often to strike, at most."""
+    rewrite: Callable[[str], str] | None = None
+    """Puts other SQL in the place of what a client sends."""
     messages: list[Message] = field(default_factory=list)
     """All that were sent, in order."""
     fired: int = 0
@@ -195,6 +197,10 @@ class Interposer:
             session.deliver()
             return
         text = session.raw[5:].strip(b"\0").decode(errors="replace") if kind in "QP" else ""
+        if kind == "Q" and self.rewrite is not None:
+            text = self.rewrite(text)
+            body = text.encode() + b"\0"
+            session.raw = b"Q" + struct.pack("!i", len(body) + 4) + body
         with self._lock:
             message = Message(
                 number=len(self.messages) + 1, kind=kind, text=text, session=session.number

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.faults.world import Database, State, day
 HOSTS = 7
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
     """A command, and what has to happen on a copy of the week before it is run."""
 
@@ -74,6 +75,17 @@ def write_two_chunks(folder: Path) -> Path:
     second = [_row(host, 2, 15, "audio_call", 30) for host in range(2, HOSTS + 2)]
     blank = [""] * (20_000 - len(first))
     return _write(folder / "more.csv", [*first, *blank, *second, _row(0, 0, 9, "login", 0)])
+
+
+def write_activity(folder: Path, logins: list[tuple[str, datetime]]) -> Path:
+    """One login of a host for each moment."""
+    return _write(
+        folder / "logins.csv",
+        [
+            f"{number},{host},login,{at.isoformat()},0"
+            for number, (host, at) in enumerate(logins, start=1)
+        ],
+    )
 
 
 def _row(host: int, offset: int, hour: int, kind: str, seconds: int) -> str:

@@ -82,9 +82,7 @@ def test_a_job_survives_a_strike_at_every_message(job, strike, golden_of, fault)
 
 @pytest.mark.parametrize("strike", STRIKES, ids=lambda strike: strike.__name__)
 @pytest.mark.parametrize("job", JOBS, ids=str)
-def test_a_job_survives_a_strike_around_its_last_and_at_all_its_commits(
-    job, strike, golden_of, fault
-):
+def test_a_job_survives_a_strike_at_each_of_its_commits(job, strike, golden_of, fault):
     golden = golden_of(job)
 
     commits = [message.number for message in golden.messages if message.text == "COMMIT"]

@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -127,9 +127,17 @@ class Database:
             **kwargs,
         )
 
-    def start(self, *argv: str, via: Interposer | None = None, **settings: Any) -> Started:
+    def start(
+        self,
+        *argv: str,
+        via: Interposer | None = None,
+        lock_timeout: str = "5s",
+        statement_timeout: str = "0",
+        **settings: Any,
+    ) -> Started:
         """Start a command of manage.py on this database, perhaps with someone in between."""
         server = self.server.parameters
+        timeouts = f"-c lock_timeout={lock_timeout} -c statement_timeout={statement_timeout}"
         return self.server.commands.start(
             *argv,
             database={
@@ -138,12 +146,14 @@ class Database:
                 "PASSWORD": server["password"],
                 "HOST": str(via.folder) if via else server["host"],
                 "PORT": server["port"],
+                "OPTIONS": {"options": timeouts},
             },
             settings=settings,
         )
 
-    def manage(self, *argv: str, via: Interposer | None = None, **settings: Any) -> Outcome:
-        return self.start(*argv, via=via, **settings).wait()
+    def manage(self, *argv: str, **how: Any) -> Outcome:
+        """Run a command, started as in start()."""
+        return self.start(*argv, **how).wait()
 
     def prepare(self, *argv: str, **settings: Any) -> None:
         """Run a command that has to succeed."""
@@ -179,9 +189,9 @@ class Database:
             )
         return State(ledger, scores, activity, events, unfinished)
 
-    def broken(self) -> set[str]:
+    def broken(self, **settings: Any) -> set[str]:
         """Return the names of the invariants that do not hold at this moment."""
-        outcome = self.manage("verify_ledger", "--format", "json")
+        outcome = self.manage("verify_ledger", "--format", "json", **settings)
         assert outcome.code in {0, 5}, outcome
         found = json.loads(outcome.out)["invariants"]
         assert found
@@ -189,13 +199,23 @@ class Database:
 
     def settle(self) -> None:
         """Wait until no process of the server works for a client any more."""
+        self.wait_until(lambda: self._processes("true") == 0)
+
+    def waiting(self) -> int:
+        """Return how many clients wait for a lock."""
+        return self._processes("wait_event_type = 'Lock'")
+
+    def _processes(self, condition: LiteralString) -> int:
+        query = sql.SQL("SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND {}")
         with self.server.admin() as admin:
-            deadline = time.monotonic() + 20
-            while admin.execute(
-                "SELECT 1 FROM pg_stat_activity WHERE datname = %s", [self.name]
-            ).fetchone():
-                assert time.monotonic() < deadline, "someone is still connected"
-                time.sleep(0.003)
+            row = admin.execute(query.format(sql.SQL(condition)), [self.name]).fetchone()
+        return int(row[0]) if row else 0
+
+    def wait_until(self, is_so: Callable[[], bool], patience: float = 20) -> None:
+        deadline = time.monotonic() + patience
+        while not is_so():
+            assert time.monotonic() < deadline, f"not so after {patience} s"
+            time.sleep(0.005)
 
     def drop(self) -> None:
         with self.server.admin() as admin:
