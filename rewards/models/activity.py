@@ -106,3 +106,29 @@ class DailyActivity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} on {self.date}"
+
+
+class ActivityTotal(models.Model):
+    """How much counted on one business day, of all hosts together.
+
+    Triggers of the database keep it equal to the sum of DailyActivity, whichever way that is
+    written, so that nobody has to add up a million rows to know that something has arrived. A
+    day is kept in several slots, one for a writer, which would otherwise wait for each other.
+    """
+
+    date = models.DateField(help_text="Business day.")
+    slot = models.PositiveSmallIntegerField()
+
+    events = models.BigIntegerField(help_text="Logins and completed calls.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="rewards_activitytotal_once_per_slot",
+                fields=["date", "slot"],
+                violation_error_message="This slot of the day exists already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.events} on {self.date}"
