@@ -10,7 +10,7 @@ NAME = "rewards_dailyactivity_seconds_have_calls"
 
 
 class Migration(migrations.Migration):
-    dependencies: ClassVar = [("rewards", "0004_rule_reason")]
+    dependencies: ClassVar = [("rewards", "0006_award_references")]
 
     operations: ClassVar = [
         migrations.RemoveConstraint(model_name="dailyactivity", name=NAME),
