@@ -4,9 +4,11 @@ from datetime import date
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.postgres.indexes import OpClass
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 
 EXTERNAL_ID_PATTERN = r"^[!-~]{1,128}$"
 """1 to 128 visible ASCII characters: the app's own keys, safe in any log, file or address."""
@@ -49,6 +51,20 @@ class User(AbstractUser):
                 name="rewards_user_external_id_is_visible_ascii",
                 condition=Q(external_id__isnull=True) | Q(external_id__regex=EXTERNAL_ID_PATTERN),
                 violation_error_message="External id: use 1 to 128 visible ASCII characters.",
+            ),
+        ]
+        indexes: ClassVar = [
+            # Read by the search for a host by how a name begins. Most hosts have no names, and
+            # so no place in these.
+            models.Index(
+                OpClass(Upper("first_name"), "text_pattern_ops"),
+                name="rewards_user_by_first_name",
+                condition=~Q(first_name=""),
+            ),
+            models.Index(
+                OpClass(Upper("last_name"), "text_pattern_ops"),
+                name="rewards_user_by_last_name",
+                condition=~Q(last_name=""),
             ),
         ]
 

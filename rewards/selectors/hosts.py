@@ -6,12 +6,33 @@ from datetime import date, datetime
 from django.db.models import Q
 
 from rewards.choices import ActivityKind, Cadence, ShardStatus
-from rewards.models import ActivityEvent, AwardRun, AwardShard, DailyActivity, ScoreHistory, User
+from rewards.models import (
+    ActivityEvent,
+    AwardRun,
+    AwardShard,
+    DailyActivity,
+    Host,
+    ScoreHistory,
+    User,
+)
 
 
 def user_named(*, external_id: str) -> User | None:
     """Return whoever the app knows by this key."""
     return User.objects.filter(external_id=external_id).first()
+
+
+def hosts_named(*, name: str, most: int) -> list[int]:
+    """Return the first `most` hosts whose first or last name begins so, in any case.
+
+    Of two words and more, the first name begins with the first and the last name with the last.
+    """
+    words = name.split()
+    # The indexes leave out empty names, and serve only a query that does so too.
+    first = ~Q(first_name="") & Q(first_name__istartswith=words[0])
+    last = ~Q(last_name="") & Q(last_name__istartswith=words[-1])
+    named = Host.objects.filter(first & last if len(words) > 1 else first | last)
+    return list(named.order_by("pk").values_list("pk", flat=True)[:most])
 
 
 def activity_of_host(*, user: int, days: Collection[date]) -> dict[date, DailyActivity]:
