@@ -47,6 +47,11 @@ class RuleTerms(NamedTuple):
         """What a threshold is written in."""
         return f"{self.counted} a {'week' if self.cadence == Cadence.WEEKLY else 'day'}"
 
+    def amount(self, threshold: int) -> str:
+        """Return a threshold in its unit."""
+        unit = self.unit if threshold != 1 else self.unit.replace("s a ", " a ")
+        return f"{threshold:,} {unit}"
+
 
 RULE_TERMS: dict[RuleType, RuleTerms] = {
     RuleType.DAILY_LOGIN: RuleTerms(Cadence.DAILY, 100, "logins", "logins"),

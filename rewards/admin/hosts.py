@@ -1,29 +1,41 @@
 """The hosts: who they are, what they have, and why."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.views.main import SEARCH_VAR
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.utils.safestring import SafeString
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 
-from rewards.admin.activity import calls
 from rewards.admin.big_list import BigListAdmin
 from rewards.admin.fields import DayField
-from rewards.admin.host_search import rows_of_host
+from rewards.admin.host_explain import explained
+from rewards.admin.host_page import about, parse_month, score_of
 from rewards.admin.theme import badge
-from rewards.admin.wording import business_today, link, moment, number, period_of_rule, week
-from rewards.calendar import days_between
-from rewards.models import DailyActivity, Host, Score, ScoreHistory
+from rewards.admin.wording import business_today, moment, number, week
+from rewards.calendar import ONE_DAY
+from rewards.models import Host
+from rewards.selectors.hosts import hosts_named
 
-RECENT_AWARDS = 30
-RECENT_DAYS = 28
+MAX_NAMED = 100
+"""Hosts found by their names; more of them are no answer."""
 
 STATE_COLOURS = {"active": "success", "leaving": "warning"}
+
+
+class DayForm(forms.Form):
+    """Asks for the day to explain."""
+
+    day = DayField()
 
 
 class HostForm(forms.ModelForm[Host]):
@@ -41,7 +53,7 @@ class HostForm(forms.ModelForm[Host]):
 
     class Meta:
         model = Host
-        fields = ("external_id", "left_on")
+        fields = ("external_id", "first_name", "last_name", "left_on")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,36 +84,39 @@ class HostAdmin(BigListAdmin[Host]):
     form = HostForm
     ordering = ("external_id",)
     search_fields = ("external_id__startswith",)
-    search_help_text = "External id, or how it begins"
+    search_help_text = "External id or name, or how it begins"
     list_select_related = ("score",)
-    list_display = ("external_id", "state", "lifetime", "weekly", "daily")
+    list_display = ("external_id", "full_name", "state", "lifetime", "weekly", "daily")
     actions = ("deactivate",)
+
+    @admin.display(description="name")
+    def full_name(self, host: Host) -> str:
+        return host.get_full_name() or "–"  # noqa: RUF001 - nothing to show
 
     @badge(description="state", colours=STATE_COLOURS)
     def state(self, host: Host) -> tuple[str, str]:
+        return self._standing(host)
+
+    def _standing(self, host: Host) -> tuple[str, str]:
         if host.left_on is None:
             return "active", "active"
         if host.left_on >= business_today():
             return "leaving", f"leaves after {host.left_on}"
         return "left", f"left after {host.left_on}"
 
-    @admin.display(description="state")
-    def standing(self, host: Host) -> str:
-        return self.state(host)[1]
-
     @admin.display(description="lifetime")
     def lifetime(self, host: Host) -> str:
-        score = _score(host)
+        score = score_of(host)
         return number(score.lifetime) if score else "0"
 
     @admin.display(description="weekly", empty_value="none yet")
     def weekly(self, host: Host) -> str | None:
-        score = _score(host)
+        score = score_of(host)
         return f"{number(score.weekly)} ({week(score.week_start)})" if score else None
 
     @admin.display(description="daily", empty_value="none yet")
     def daily(self, host: Host) -> str | None:
-        score = _score(host)
+        score = score_of(host)
         return f"{number(score.daily)} ({score.daily_date})" if score else None
 
     @admin.display(description="known since")
@@ -116,16 +131,23 @@ class HostAdmin(BigListAdmin[Host]):
 
     def get_fieldsets(self, request: HttpRequest, obj: Host | None = None) -> Any:
         if obj is None:
-            return ((None, {"fields": ("external_id",)}),)
-        return (
-            ("Identity", {"fields": ("external_id", "known_since", "standing", "left_on")}),
-            ("Scores", {"fields": ("lifetime", "weekly", "daily")}),
-        )
+            return ((None, {"fields": ("external_id", "first_name", "last_name")}),)
+        names = ("external_id", "first_name", "last_name")
+        return (("Host", {"fields": (*names, "left_on", "known_since")}),)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Host | None = None) -> Any:
         # The app knows the host by this key; another key is another host.
-        shown = ("known_since", "standing", "lifetime", "weekly", "daily")
-        return () if obj is None else ("external_id", *shown)
+        return () if obj is None else ("external_id", "known_since")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Host], search_term: str
+    ) -> tuple[QuerySet[Host], bool]:
+        """Search by how the external id begins, as it is written, or how a name does."""
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        named = hosts_named(name=text, most=MAX_NAMED)
+        return queryset.filter(Q(external_id__startswith=text) | Q(pk__in=named)), False
 
     # Writing
 
@@ -140,8 +162,17 @@ class HostAdmin(BigListAdmin[Host]):
     ) -> Any:
         if add:
             return f"Added as {form.instance.username}."
-        before, after = form.initial.get("left_on"), form.instance.left_on
-        return f"Last day: was {before or 'none'}, now {after or 'none'}."
+        values = {
+            "First name": (form.initial.get("first_name"), form.instance.first_name),
+            "Last name": (form.initial.get("last_name"), form.instance.last_name),
+            "Last day": (form.initial.get("left_on"), form.instance.left_on),
+        }
+        changed = [
+            f"{name}: was {before or 'none'}, now {after or 'none'}"
+            for name, (before, after) in values.items()
+            if before != after
+        ]
+        return f"{'; '.join(changed)}." if changed else "Nothing changed."
 
     @admin.action(description="Deactivate (last day: today)", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
@@ -161,6 +192,24 @@ class HostAdmin(BigListAdmin[Host]):
 
     # Pages
 
+    def get_urls(self) -> list[URLPattern]:
+        explanation = path(
+            "<int:user>/explain/",
+            self.admin_site.admin_view(self.explain_view),
+            name="rewards_host_explain",
+        )
+        return [explanation, *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Go straight to the host whose external id was asked for."""
+        asked = request.GET.get(SEARCH_VAR, "").strip()
+        host = Host.objects.filter(external_id=asked).first() if asked else None
+        if host is not None and self.has_view_permission(request, host):
+            return HttpResponseRedirect(reverse("admin:rewards_host_change", args=[host.pk]))
+        return super().changelist_view(request, extra_context)
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -168,64 +217,40 @@ class HostAdmin(BigListAdmin[Host]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        context: dict[str, Any] = {"show_save_and_continue": False}
+        context: dict[str, Any] = {
+            "show_save_and_continue": False,
+            "show_save_and_add_another": False,
+        }
         host = None if object_id is None else self.get_object(request, object_id)
         if host is not None and request.method != "POST":
-            context |= _about(host)
+            today = business_today()
+            month = parse_month(request.GET.get("month", ""), today=today)
+            context |= about(host, month=month, today=today)
+            colour, standing = self._standing(host)
+            context["standing"] = {"colour": STATE_COLOURS.get(colour, ""), "text": standing}
         return super().changeform_view(
             request, object_id, form_url, context | (extra_context or {})
         )
 
-
-def _about(host: Host) -> dict[str, Any]:
-    """Return what the page of a host shows beside its fields, in a fixed number of queries."""
-    today = business_today()
-    days = list(days_between(today - timedelta(days=RECENT_DAYS - 1), today))
-    activity = [
-        [
-            str(day.date),
-            number(day.logins),
-            calls(day.audio_calls, day.audio_seconds),
-            calls(day.video_calls, day.video_seconds),
-        ]
-        for day in DailyActivity.objects.filter(user=host, date__in=days).order_by("-date")
-    ]
-    awards = (
-        rows_of_host(
-            ScoreHistory.objects.select_related("run"), user=host.pk, day_field="reference_date"
-        ).order_by("-reference_date", "-rule_type")
-    )[:RECENT_AWARDS]
-    return {
-        "today": today,
-        "may_deactivate": host.left_on is None,
-        "awards": {
-            "headers": ["For", "Rule type", "Points", "Counted", "Run"],
-            "rows": [_award_row(award) for award in awards],
-        },
-        "activity": {
-            "headers": ["Business day", "Logins", "Completed audio calls", "Completed video calls"],
-            "rows": activity,
-        },
-        "activity_title": f"Activity: {len(activity)} active days of the last {RECENT_DAYS}",
-        "awards_title": f"Latest awards, {RECENT_AWARDS} at most",
-    }
-
-
-def _award_row(award: ScoreHistory) -> list[str | SafeString]:
-    return [
-        link(
-            period_of_rule(award.rule_type, award.reference_date),
-            "rewards_scorehistory_change",
-            award.pk,
-        ),
-        award.get_rule_type_display(),
-        number(award.points),
-        f"{award.measured:,} (needed {award.threshold:,})",
-        link(f"attempt {award.run.attempt}", "rewards_awardrun_change", award.run_id),
-    ]
-
-
-def _score(host: Host) -> Score | None:
-    """Return the score of a host; one who never earned has none."""
-    score: Score | None = getattr(host, "score", None)
-    return score
+    def explain_view(self, request: HttpRequest, user: int) -> HttpResponse:
+        """Explain a business day of a host, by default the last one that has ended."""
+        host = get_object_or_404(Host, pk=user)
+        if not self.has_view_permission(request, host):
+            raise PermissionDenied
+        now = timezone.now()
+        yesterday = business_today() - ONE_DAY
+        form = DayForm({"day": request.GET.get("day", str(yesterday))})
+        context = explained(host, form.cleaned_data["day"], now) if form.is_valid() else {}
+        return TemplateResponse(
+            request,
+            "admin/rewards/host/explain.html",
+            self.admin_site.each_context(request)
+            | {
+                "title": f"{host}: why, or why not",
+                "opts": self.opts,
+                "original": host,
+                "form": form,
+                "media": self.media + form.media,
+            }
+            | context,
+        )

@@ -35,7 +35,7 @@ def period_of_rule(rule_type: str, reference_date: date) -> str:
 
 def terms(rule_type: str, threshold: int) -> str:
     """Return what a rule asks for, in its unit."""
-    return f"{RULE_TERMS[RuleType(rule_type)].unit} ≥ {threshold:,}"
+    return RULE_TERMS[RuleType(rule_type)].amount(threshold)
 
 
 def moment(instant: datetime | None) -> str | None:

@@ -115,6 +115,11 @@ class RewardRule(models.Model):
         return RULE_TERMS[RuleType(self.rule_type)].unit
 
     @property
+    def asks(self) -> str:
+        """What it asks for, for people."""
+        return RULE_TERMS[RuleType(self.rule_type)].amount(self.threshold)
+
+    @property
     def mark(self) -> str:
         """All that someone may have read of this version, to tell later whether it still stands."""
         return (

@@ -69,6 +69,7 @@ PAGES = {
     "rewards_host_changelist": READERS,
     "rewards_host_change": READERS,
     "rewards_host_history": READERS,
+    "rewards_host_explain": READERS,
     "rewards_host_add": OPERATORS,
     "rewards_host_delete": NOBODY,
     "rewards_user_changelist": SUPERUSERS,
@@ -130,7 +131,7 @@ def address(page, world):
         return reverse(f"admin:{page}", args=[world["user"].pk])
     page_of_model = page.replace("django_celery_beat", "beat").partition("_")[2]
     model, _, action = page_of_model.partition("_")
-    about = [world[model].pk] if action in {"change", "history", "delete"} else []
+    about = [world[model].pk] if action in {"change", "history", "delete", "explain"} else []
     return reverse(f"admin:{page}", args=about)
 
 
