@@ -25,6 +25,10 @@ class RuleRefused(UsageError):
     """A rule version that may not be written."""
 
 
+class FirstDayRefused(RuleRefused):
+    """A day on which a rule version may not begin."""
+
+
 class RuleChanged(RuleRefused):
     """A rule that is no longer what its editor saw when the change was thought out."""
 
@@ -45,7 +49,3 @@ class AlreadyRunning(RewardsError):
 
 class LedgerIsAppendOnly(RewardsError):
     """The ledger was asked to change a row that it holds; it only ever takes new ones."""
-
-
-class QueueUnreachable(RewardsError):
-    """The broker of the workers' queue does not answer; the database knows what is to be done."""

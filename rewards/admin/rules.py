@@ -1,47 +1,28 @@
 """The rules: what is in force, what comes next, and what was paid before."""
 
-from datetime import date
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypedDict
-from urllib.parse import urlencode
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.models import DELETION, LogEntry
-from django.db.models import Exists, OuterRef, QuerySet
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
 
-from rewards.admin.rule_form import RuleForm, summary
-from rewards.admin.theme import ModelAdmin, badge
-from rewards.admin.wording import business_today, link, moment, number, terms
+from rewards.admin.rule_cards import rule_card, rule_cards
+from rewards.admin.rule_form import RuleForm, summary, writer
+from rewards.admin.rule_preview import shown
+from rewards.admin.theme import ModelAdmin
+from rewards.admin.wording import business_today, moment, number
 from rewards.calendar import ONE_DAY
+from rewards.choices import RuleType
 from rewards.exceptions import RuleRefused
 from rewards.models import RewardRule
+from rewards.selectors.rules import latest_version
 from rewards.services import rules
-
-if TYPE_CHECKING:
-    from django_stubs_ext import WithAnnotations
-
-    class _Superseded(TypedDict):
-        is_superseded: bool
-
-    Version = WithAnnotations[RewardRule, _Superseded]
-    """A version that knows whether a later one of its type has begun."""
-else:
-    Version = RewardRule
-
-STATE_COLOURS = {"in force": "success", "paused": "warning", "next": "info"}
-
-
-def state_of(version: Version, today: date) -> str:
-    """Return where a version stands on `today`: next, in force, paused or past."""
-    if version.starts_on > today:
-        return "next"
-    if version.is_superseded:
-        return "past"
-    return "in force" if version.is_active else "paused"
+from rewards.services.preview import SPANS, preview_rule
 
 
 @admin.register(RewardRule)
@@ -49,25 +30,16 @@ class RuleAdmin(ModelAdmin[RewardRule]):
     """Versions are written and withdrawn here, but never changed once they have begun."""
 
     form = RuleForm
-    actions = None
-    show_facets = admin.ShowFacets.NEVER
-
-    list_display = ("rule_type", "state", "asks_for", "pays", "first_day", "pays_at_all", "who")
-    list_filter = ("rule_type",)
     list_select_related = ("created_by",)
-    ordering = ("rule_type", "-starts_on")
-    sortable_by = ()
-
-    fields = ("rule_type", "threshold", "points", "starts_on", "is_active")
-
-    @badge(description="state", colours=STATE_COLOURS)
-    def state(self, version: Version) -> tuple[str, str]:
-        state = state_of(version, business_today())
-        return state, state
+    chosen = ("threshold", "points", "starts_on", "is_active", "reason")
+    """What a form asks for."""
+    shown = ("rule_type", "asks_for", "pays", "first_day", "pays_at_all", "why", "who", "written")
+    """What is shown of a version that is no longer to be changed."""
+    readonly_fields = shown[1:]
 
     @admin.display(description="asks for")
     def asks_for(self, rule: RewardRule) -> str:
-        return terms(rule.rule_type, rule.threshold)
+        return rule.asks
 
     @admin.display(description="points")
     def pays(self, rule: RewardRule) -> str:
@@ -81,22 +53,19 @@ class RuleAdmin(ModelAdmin[RewardRule]):
     def first_day(self, rule: RewardRule) -> str:
         return str(rule.starts_on)
 
+    @admin.display(description="why", empty_value="–")  # noqa: RUF001 - nothing to show
+    def why(self, rule: RewardRule) -> str | None:
+        return rule.reason or None
+
     @admin.display(description="written by")
     def who(self, rule: RewardRule) -> str:
-        return str(rule.created_by) if rule.created_by else "command line"
+        return writer(rule)
+
+    @admin.display(description="written at")
+    def written(self, rule: RewardRule) -> str | None:
+        return moment(rule.created_at)
 
     # What is shown, and what may be done
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[RewardRule]:
-        later = RewardRule.objects.filter(
-            rule_type=OuterRef("rule_type"),
-            starts_on__gt=OuterRef("starts_on"),
-            starts_on__lte=business_today(),
-        )
-        return super().get_queryset(request).annotate(is_superseded=Exists(later))
-
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        return lookup == "rule_type__exact"
 
     def has_change_permission(self, request: HttpRequest, obj: RewardRule | None = None) -> bool:
         """A version may be changed until its first day."""
@@ -107,14 +76,12 @@ class RuleAdmin(ModelAdmin[RewardRule]):
         return super().has_delete_permission(request, obj) and _has_not_begun(obj)
 
     def get_fields(self, request: HttpRequest, obj: RewardRule | None = None) -> Any:
-        if obj is None or self.has_change_permission(request, obj):
-            return self.fields
-        return ("rule_type", "asks_for", "pays", "first_day", "pays_at_all", "who")
+        if obj is not None and not self.has_change_permission(request, obj):
+            return self.shown
+        return self.chosen if _type_at_hand(request, obj) else ("rule_type", *self.chosen)
 
     def get_readonly_fields(self, request: HttpRequest, obj: RewardRule | None = None) -> Any:
-        # A version of another type is another version.
-        shown = ("asks_for", "pays", "first_day", "pays_at_all", "who")
-        return () if obj is None else ("rule_type", *shown)
+        return () if obj is None else ("rule_type", *self.readonly_fields)
 
     # Writing, which the form has done by the time the admin believes to begin
 
@@ -122,17 +89,42 @@ class RuleAdmin(ModelAdmin[RewardRule]):
         self, request: HttpRequest, obj: RewardRule | None = None, change: bool = False, **kw: Any
     ) -> type[forms.ModelForm[RewardRule]]:
         form = super().get_form(request, obj, change, **kw)
-        return type("RuleForm", (form,), {"author": request.user, "today": business_today()})
+        context = {
+            "author": request.user,
+            "today": business_today(),
+            "rule_type": _type_at_hand(request, obj),
+        }
+        return type("RuleForm", (form,), context)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        tomorrow = business_today() + ONE_DAY
-        return {"starts_on": tomorrow} | super().get_changeform_initial_data(request)
+        """Begin with what the rule says now, from tomorrow on or after all that is to come."""
+        today = business_today()
+        rule_type = _type_at_hand(request, None)
+        latest = latest_version(rule_type=rule_type) if rule_type else None
+        if latest is None:
+            return {"starts_on": today + ONE_DAY}
+        return {
+            "threshold": latest.threshold,
+            "points": latest.points,
+            "is_active": latest.is_active,
+            "starts_on": max(today, latest.starts_on) + ONE_DAY,
+        }
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Do nothing: the form's validation has had the version written."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Do nothing: a version has no related rows."""
+
+    def response_add(
+        self, request: HttpRequest, obj: RewardRule, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        messages.success(request, f"{obj.get_rule_type_display()}: {summary(obj)}.")
+        return self.response_post_save_add(request, obj)
+
+    def response_change(self, request: HttpRequest, obj: RewardRule) -> HttpResponse:
+        messages.success(request, f"{obj.get_rule_type_display()}, changed: {summary(obj)}.")
+        return self.response_post_save_change(request, obj)
 
     def delete_model(self, request: HttpRequest, obj: RewardRule) -> None:
         rules.withdraw(rule=obj, today=business_today())
@@ -175,7 +167,25 @@ class RuleAdmin(ModelAdmin[RewardRule]):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Rules"} | (extra_context or {}))
+        """Show the four rules, which need no list to be found in."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.GET:
+            raise DisallowedModelAdminLookup("The rules are not filtered.")
+        context = {
+            "title": "Rules",
+            "opts": self.opts,
+            "cards": rule_cards(business_today()),
+            "has_add_permission": False,  # each card has its own way to write a version
+            "may_write": self.has_add_permission(request),
+            "may_change": self.has_change_permission(request),
+            "may_withdraw": self.has_delete_permission(request),
+        }
+        return TemplateResponse(
+            request,
+            "admin/rewards/rewardrule/rules.html",
+            self.admin_site.each_context(request) | context | (extra_context or {}),
+        )
 
     def changeform_view(
         self,
@@ -184,79 +194,48 @@ class RuleAdmin(ModelAdmin[RewardRule]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        rule = None if object_id is None else self.get_object(request, object_id)
+        rule_type = _type_at_hand(request, rule)
+        card = rule_card(rule_type, business_today()) if rule_type else None
         context: dict[str, Any] = {
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
             "show_delete": False,  # the page has its own words for it
+            "title": f"Change: {rule_type.label}" if rule_type else "Write a version of a rule",
+            "card": card,
+            "spans": SPANS,
+            "next_version": 1 + len(card.history) if card else 1,
         }
-        if object_id is None:
-            context["title"] = "Write the next version of a rule"
-        else:
-            rule = self.get_object(request, object_id)
-            if rule is not None:
-                context |= self._about(request, rule)
+        if rule is not None:
+            context |= {"title": str(rule), "is_pending": _has_not_begun(rule)}
         return super().changeform_view(
             request, object_id, form_url, context | (extra_context or {})
         )
 
-    def _about(self, request: HttpRequest, rule: RewardRule) -> dict[str, Any]:
-        """Return what the page of a version shows beside its fields."""
-        today = business_today()
-        versions: list[Any] = list(
-            self.get_queryset(request)
-            .filter(rule_type=rule.rule_type)
-            .select_related("created_by")
-            .order_by("-starts_on")
-        )
-        coming = [version for version in versions if version.starts_on > today]
-        return {
-            "title": rule.get_rule_type_display(),
-            "seen": summary(rule),
-            "is_pending": rule.starts_on > today,
-            "next_version": coming[-1] if coming else None,
-            # A version begins after every other one of its type.
-            "next_version_url": _prefilled(rule, max(today, versions[0].starts_on) + ONE_DAY),
-            "versions": {
-                "headers": ["Days", "State", "Asks for", "Points", "Written by", "Written at"],
-                "rows": [
-                    self._history_row(version, until, today, is_shown=version.pk == rule.pk)
-                    for until, version in _with_ends(versions)
-                ],
-            },
-        }
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        form = context["adminform"].form
+        if form.is_bound and form.preview_days and not form.errors:
+            version = form.version
+            context["preview"] = shown(
+                preview_rule(
+                    rule_type=RuleType(version.rule_type),
+                    threshold=version.threshold,
+                    points=version.points,
+                    is_active=version.is_active,
+                    days=form.preview_days,
+                    today=business_today(),
+                )
+            )
+        return super().render_change_form(request, context, *args, **kwargs)
 
-    def _history_row(
-        self, version: Any, until: date | None, today: date, *, is_shown: bool
-    ) -> list[Any]:
-        days = f"{version.starts_on} – {until or 'open'}"  # noqa: RUF001 - a range
-        return [
-            format_html("<strong>{}</strong>", days)
-            if is_shown
-            else link(days, "rewards_rewardrule_change", version.pk),
-            state_of(version, today) + ("" if version.is_active else ", pays nothing"),
-            terms(version.rule_type, version.threshold),
-            number(version.points),
-            self.who(version),
-            moment(version.created_at),
-        ]
+
+def _type_at_hand(request: HttpRequest, rule: RewardRule | None) -> RuleType | None:
+    """Return the type that a page is about; None where it has to be chosen yet."""
+    chosen = rule.rule_type if rule is not None else request.GET.get("rule_type", "")
+    return RuleType(chosen) if chosen in RuleType.values else None
 
 
 def _has_not_begun(rule: RewardRule | None) -> bool:
     return rule is None or rule.starts_on > business_today()
-
-
-def _with_ends(versions: list[Any]) -> list[tuple[date | None, Any]]:
-    """Pair versions, latest first, with their last days; None for the one without a next."""
-    ends = [later.starts_on - ONE_DAY for later, _ in pairwise(versions)]
-    return list(zip([None, *ends], versions, strict=False))
-
-
-def _prefilled(rule: RewardRule, starts_on: date) -> str:
-    """Return the address of the form for a version with the terms of `rule`."""
-    values = {
-        "rule_type": rule.rule_type,
-        "threshold": rule.threshold,
-        "points": rule.points,
-        "starts_on": starts_on,
-    }
-    return f"{reverse('admin:rewards_rewardrule_add')}?{urlencode(values)}"

@@ -58,12 +58,19 @@ class Measured(NamedTuple):
     hosts: int
 
 
+class Often(NamedTuple):
+    """A host, and in how many periods it came to certain counts."""
+
+    user: int
+    external_id: str
+    periods: int
+
+
 class Reached(NamedTuple):
     """The hosts that came to certain counts: how many, and those who did most often."""
 
     hosts: int
-    most_often: tuple[tuple[str, int], ...]
-    """External id, and in how many periods."""
+    most_often: tuple[Often, ...]
 
 
 def distribution(*, cadence: Cadence, measure: str, first: date, last: date) -> list[Measured]:
@@ -91,7 +98,7 @@ def hosts_that_reached(
 ) -> Reached:
     """Return the hosts for whom `measure` came to one of `counts`, otherwise as distribution."""
     query = sql.SQL("""
-        SELECT hosts, external_id, periods
+        SELECT hosts, user_id, external_id, periods
         FROM (
             SELECT user_id, count(*) AS periods, count(*) OVER () AS hosts
             FROM ({each}) AS each
@@ -106,7 +113,7 @@ def hosts_that_reached(
     with connection.cursor() as cursor:
         cursor.execute(query.as_string())
         rows = cursor.fetchall()
-    return Reached(rows[0][0] if rows else 0, tuple((name, often) for _, name, often in rows))
+    return Reached(rows[0][0] if rows else 0, tuple(Often(*host) for _, *host in rows))
 
 
 def _each(cadence: Cadence, measure: str, first: date, last: date) -> sql.Composed:

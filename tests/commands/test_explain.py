@@ -27,7 +27,7 @@ def test_it_says_of_each_rule_what_became_of_it(capsys):
     assert lines[0] == "alice on Monday, 2026-11-16; active that week: Mon."
     assert "DAILY_LOGIN for 2026-11-16: AWARDED" in lines
     assert "  2 of 2 logins: paid 30 points." in lines
-    assert "  In force: 2 logins a day pay 30, from 2026-01-01." in lines
+    assert "  In force: 2 logins a day for 30 points, from 2026-01-01." in lines
     assert any(f"Ledger row {award.pk}, written by attempt" in line for line in lines)
     assert "WEEKLY_CONSISTENCY for week 2026-11-16: NO VERSION YET" in lines
     assert err == ""

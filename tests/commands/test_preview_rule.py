@@ -42,8 +42,8 @@ def test_it_shows_each_day_and_who_would_gain(capsys):
     lines = out.splitlines()
     assert lines[0] == f"{AUDIO}, 2026-11-17 to 2026-11-23; nothing was written."
     assert lines[1] == (
-        "In force: 5 completed audio calls a day pay 50. "
-        "Proposed: 4 completed audio calls a day pay 40."
+        "In force: 5 completed audio calls a day for 50 points. "
+        "Proposed: 4 completed audio calls a day for 40 points."
     )
     (figures,) = [line.split() for line in lines if line.startswith("2026-11-23")]
     assert figures == ["2026-11-23", "2", "1", "2", "1", "0", "0", "50", "80"]

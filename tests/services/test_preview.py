@@ -66,7 +66,7 @@ def test_those_who_gain_and_lose_most_often_are_named():
 
     losing = preview(threshold=4).losing
 
-    assert losing == (2, (("often", 2), ("once", 1)))
+    assert losing == (2, ((often.pk, "often", 2), (once.pk, "once", 1)))
     assert preview(threshold=2).gaining == (0, ())
 
 

@@ -40,17 +40,9 @@ def test_a_missing_score_is_found_and_rebuilt(award):
     assert broken() == set()
 
 
-@pytest.mark.parametrize(
-    ("table", "trigger", "invariant"),
-    [
-        ("scorehistory", "scorehistory_is_append_only", "I7"),
-        ("scorehistory", "scorehistory_names_run_and_rule", "I20"),
-        ("awardrun", "awardrun_is_kept", "I20"),
-    ],
-)
-def test_a_trigger_that_is_off_is_found(award, table, trigger, invariant):
+def test_a_trigger_that_is_off_is_found(award):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(f"ALTER TABLE rewards_{table} DISABLE TRIGGER rewards_{trigger}")
+        cursor.execute("ALTER TABLE rewards_scorehistory DISABLE TRIGGER USER")
 
-    assert broken() == {invariant}
+    assert broken() == {"I7"}

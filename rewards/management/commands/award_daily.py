@@ -20,18 +20,10 @@ class Command(AwardCommand):
         parser.add_argument("--date", type=day, help="default: the last day that has ended")
         parser.add_argument("--from", type=day, dest="first", help="first day of a range")
         parser.add_argument("--to", type=day, dest="last", help="last day of a range")
-        super().add_arguments(parser)
+        parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
 
     def handle(
-        self,
-        *,
-        date: date | None,
-        first: date | None,
-        last: date | None,
-        dry_run: bool,
-        workers: int,
-        enqueue: bool,
-        **_: Any,
+        self, *, date: date | None, first: date | None, last: date | None, dry_run: bool, **_: Any
     ) -> None:
         now = timezone.now()
         days = period_days(
@@ -43,15 +35,11 @@ class Command(AwardCommand):
         )
         self.award_all(
             days,
-            lambda each, labour: awarding.award_daily(
+            lambda each: awarding.award_daily(
                 day=each,
                 now=now,
                 trigger=RunTrigger.COMMAND,
                 is_dry_run=dry_run,
-                labour=labour,
                 on_progress=self.progress(str(each)),
             ),
-            dry_run=dry_run,
-            workers=workers,
-            enqueue=enqueue,
         )

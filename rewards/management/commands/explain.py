@@ -43,8 +43,7 @@ def _lines(rule: RuleExplanation) -> list[str]:
     if rule.version:
         version = rule.version
         lines.append(
-            f"  In force: {version.threshold:,} {version.unit} pay {version.points:,}, "
-            f"from {version.starts_on}."
+            f"  In force: {version.asks} for {version.points:,} points, from {version.starts_on}."
         )
     if rule.award and rule.run:
         lines.append(

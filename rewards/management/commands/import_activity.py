@@ -5,7 +5,6 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
 from rewards.services.ingest import IngestReport, check_file, import_activity
 
@@ -25,8 +24,6 @@ class Command(RewardsCommand):
         )
 
     def handle(self, *, files: list[str], source: str, create_hosts: bool, **options: Any) -> None:
-        if files.count("-") > 1:
-            raise UsageError("standard input (-) can be read only once.")
         paths = [None if name == "-" else Path(name) for name in files]
         # Nothing is written when a later file is a wrong one.
         for path in paths:
@@ -51,7 +48,7 @@ class Command(RewardsCommand):
                 self._report(reports)
 
         errors = [report.error for report in reports if report.error]
-        listed = [_shown(str(report.rejected_file)) for report in reports if report.rejected_file]
+        listed = [str(report.rejected_file) for report in reports if report.rejected_file]
         if listed:
             errors.append(f"rows were rejected; see {', '.join(listed)}")
         if errors:
@@ -60,7 +57,7 @@ class Command(RewardsCommand):
     def _report(self, reports: list[IngestReport]) -> None:
         rows = [_row(report) for report in reports]
         total = {count: sum(row[count] for row in rows) for count in _COUNTS}
-        lines = [_line(_shown(row["file"]), row) for row in rows]
+        lines = [_line(row["file"], row) for row in rows]
         if len(rows) > 1:
             lines.append(_line("total", total))
         self.report("\n".join(lines), {"files": rows, "total": total})
@@ -92,8 +89,3 @@ def _line(name: str, row: dict[str, Any]) -> str:
     if "seconds" in row:
         line += f"; {row['seconds']:.1f} s"
     return line + "."
-
-
-def _shown(name: str) -> str:
-    """Return a file's name so that every terminal shows it, in one line."""
-    return name if name.isprintable() else ascii(name)[1:-1]

@@ -74,11 +74,10 @@ class Command(RewardsCommand):
 
 
 def _text(preview: Preview) -> str:
-    unit = RULE_TERMS[preview.rule_type].unit
     is_weekly = RULE_TERMS[preview.rule_type].cadence == Cadence.WEEKLY
     lines = [
         f"{preview.rule_type}, {preview.first} to {preview.last}; nothing was written.",
-        f"In force: {_terms(preview.in_force, unit)}. Proposed: {_terms(preview.proposed, unit)}.",
+        f"In force: {_terms(preview.in_force)}. Proposed: {_terms(preview.proposed)}.",
         "",
         f"{'week' if is_weekly else 'day':<10}" + "".join(f"{title:>12}" for title, _ in COLUMNS),
         *(_figures(str(each.reference_date), each) for each in preview.periods),
@@ -90,8 +89,10 @@ def _text(preview: Preview) -> str:
     return "\n".join(lines)
 
 
-def _terms(rule: Rule | None, unit: str) -> str:
-    return f"{rule.threshold} {unit} pay {rule.points}" if rule else "nothing"
+def _terms(rule: Rule | None) -> str:
+    if rule is None:
+        return "nothing"
+    return f"{RULE_TERMS[rule.rule_type].amount(rule.threshold)} for {rule.points:,} points"
 
 
 def _figures(label: str, period: PreviewPeriod) -> str:
@@ -101,7 +102,7 @@ def _figures(label: str, period: PreviewPeriod) -> str:
 def _hosts(reached: Reached) -> str:
     if not reached.hosts:
         return "nobody"
-    named = ", ".join(f"{name} ({often})" for name, often in reached.most_often)
+    named = ", ".join(f"{name} ({often})" for _, name, often in reached.most_often)
     rest = reached.hosts - len(reached.most_often)
     more = f" and {rest:,} more" if rest else ""
     return f"{reached.hosts:,} host{'' if reached.hosts == 1 else 's'}: {named}{more}"
@@ -117,7 +118,8 @@ def _row(preview: Preview) -> dict[str, Any]:
         return row
 
     def changed(reached: Reached) -> dict[str, Any]:
-        return {"hosts": reached.hosts, "most_often": dict(reached.most_often)}
+        named = {host.external_id: host.periods for host in reached.most_often}
+        return {"hosts": reached.hosts, "most_often": named}
 
     return {
         "rule_type": preview.rule_type.value,

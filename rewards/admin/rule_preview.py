@@ -1,0 +1,113 @@
+"""How a preview is shown: figures, a chart, a table, and the names of those concerned."""
+
+import json
+from typing import Any
+
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from rewards.admin.wording import host_link, number, terms
+from rewards.choices import RULE_TERMS, Cadence
+from rewards.rules import Rule
+from rewards.selectors.distribution import Reached
+from rewards.services.preview import Preview, PreviewPeriod
+
+COLUMNS = {
+    "hosts": "Active hosts",
+    "awards_now": "Earn now",
+    "awards_then": "Would earn",
+    "gained": "Gain",
+    "lost": "Lose",
+    "just_missed": "Just miss",
+    "points_now": "Points now",
+    "points_then": "Would be",
+}
+
+
+def shown(preview: Preview) -> dict[str, Any]:
+    """Return what the page of a change shows of its preview."""
+    is_weekly = RULE_TERMS[preview.rule_type].cadence == Cadence.WEEKLY
+    total = preview.total
+    return {
+        "first": preview.first,
+        "last": preview.last,
+        "unit": "week" if is_weekly else "day",
+        "periods": len(preview.periods),
+        "is_empty": not total.hosts,
+        "in_force": _terms(preview.in_force),
+        "figures": [
+            _figure("Awards", total.awards_now, total.awards_then),
+            _figure("Points, the cost", total.points_now, total.points_then),
+            _figure(
+                f"Points a {'week' if is_weekly else 'day'}",
+                round(total.points_now / len(preview.periods)),
+                round(total.points_then / len(preview.periods)),
+            ),
+        ],
+        "gaining": _hosts(preview.gaining),
+        "losing": _hosts(preview.losing),
+        "just_missed": number(total.just_missed),
+        "chart": json.dumps(_chart(preview)),
+        "table": {
+            "headers": ["Week of" if is_weekly else "Business day", *COLUMNS.values()],
+            "rows": [_row(str(period.reference_date), period) for period in preview.periods],
+            "total": _row("In all", total),
+        },
+    }
+
+
+def _terms(rule: Rule | None) -> str:
+    if rule is None:
+        return ""
+    return f"{terms(rule.rule_type, rule.threshold)} for {number(rule.points)} points"
+
+
+def _figure(title: str, now: int, then: int) -> dict[str, str]:
+    change = then - now
+    share = f" ({change / now:+.0%})" if now and change else ""
+    return {
+        "title": title,
+        "value": number(then),
+        "note": f"now {number(now)}: {f'{change:+,}{share}' if change else 'no change'}",
+    }
+
+
+def _hosts(reached: Reached) -> dict[str, Any]:
+    return {
+        "hosts": reached.hosts,
+        "named": _named(reached),
+        "more": reached.hosts - len(reached.most_often),
+    }
+
+
+def _named(reached: Reached) -> SafeString:
+    return format_html_join(
+        ", ",
+        "{} ({}×)",  # noqa: RUF001 - times
+        ((host_link(user, name), number(often)) for user, name, often in reached.most_often),
+    )
+
+
+def _row(label: str, period: PreviewPeriod) -> list[str]:
+    return [label, *(number(getattr(period, field)) for field in COLUMNS)]
+
+
+def _chart(preview: Preview) -> dict[str, Any]:
+    bars = {"maxBarThickness": 16, "borderRadius": 3, "displayYAxis": True, "grouped": True}
+    return {
+        "labels": [f"{period.reference_date:%d %b}" for period in preview.periods],
+        "datasets": [
+            {
+                "label": "Points under the rule in force",
+                "data": [period.points_now for period in preview.periods],
+                "backgroundColor": "var(--color-base-400)",
+                **bars,
+            },
+            {
+                "label": "Points under the change",
+                "data": [period.points_then for period in preview.periods],
+                "backgroundColor": "var(--color-primary-600)",
+                **bars,
+            },
+        ],
+    }
