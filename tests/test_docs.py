@@ -101,3 +101,9 @@ def test_links_lead_somewhere():
     ]
 
     assert missing == []
+
+
+def test_the_gate_ends_with_the_readme_s_test_command():
+    *_, last = (ROOT / ".ci/run").read_text().strip().splitlines()
+
+    assert f"`{last}`" in section("Start")
