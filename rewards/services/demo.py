@@ -2,7 +2,8 @@
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Q
 
 from rewards.calendar import (
@@ -23,7 +25,7 @@ from rewards.calendar import (
     week_days,
 )
 from rewards.choices import Cadence, RuleType, RunTrigger
-from rewards.exceptions import RewardsError, UsageError
+from rewards.exceptions import AlreadyRunning, RewardsError, UsageError
 from rewards.models import User
 from rewards.selectors.activity import counted_events, event_time
 from rewards.selectors.database import foreign_tables, is_in_use, is_migrated
@@ -34,6 +36,9 @@ from rewards.services.ingest import import_activity
 from rewards.services.rules import set_rule
 
 ADMIN = "admin"
+
+LOCK = int.from_bytes(b"demo")
+"""Key of the advisory lock."""
 
 UTC = ZoneInfo("UTC")
 
@@ -106,6 +111,27 @@ class DemoReport:
         return bool(self.stored or self.rules_written or self.runs)
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep any other process from making a demo in the same database, from migrating it on.
+
+    The lock belongs to the database session, so PostgreSQL frees it when the process dies.
+    Raises AlreadyRunning.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        (is_free,) = cursor.fetchone()
+    if not is_free:
+        raise AlreadyRunning("demo is running already in another process; nothing was done.")
+    try:
+        yield
+    finally:
+        # A connection that was lost has taken the lock with it.
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
 def require_room(*, activity: Activity) -> None:
     """Raise UsageError unless the database is empty, or filled by an earlier call.
 
@@ -157,6 +183,7 @@ def fill(
             starts_on=monday_of(first),
             is_active=True,
             today=business_date(now, zone),
+            reason="The demo begins.",
         ).is_new
         for rule_type, terms in RULES.items()
     ]

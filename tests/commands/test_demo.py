@@ -13,7 +13,8 @@ from django.core.management import CommandError, call_command
 
 from rewards.models import ActivityEvent, AwardRun, Host, RewardRule, ScoreHistory, User
 from rewards.services import awarding
-from tests.factories import HostFactory
+from rewards.services.demo import LOCK
+from tests.factories import HostFactory, RewardRuleFactory
 from tests.processes import ROOT, another_session, environment, manage, own_database
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +105,17 @@ def test_a_second_run_changes_nothing_and_says_so(monkeypatch, later):
         "Nothing to do: the demo of 2026-11-05 to 2026-11-22 is complete, and nothing was changed."
     )
     assert "the password" not in out
+
+
+def test_a_rule_that_has_been_changed_since_stays_as_it_is():
+    demo()
+    RewardRuleFactory(starts_on=TUESDAY.date() + timedelta(days=1), points=99)
+    before = everything()
+
+    _, err, code = demo()
+
+    assert (err, code) == ("", 0)
+    assert everything() == before
 
 
 def test_a_run_after_an_interrupted_one_completes_it_in_a_later_week_too(monkeypatch):
@@ -211,6 +223,16 @@ def test_an_empty_database_is_migrated_and_filled(empty_database):
 
     assert (err, code) == ("", 0)
     assert json.loads(out)["totals"]
+
+
+def test_a_second_process_is_told_that_the_first_is_at_it(empty_database):
+    with another_session() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+
+        code, out, err = manage("demo")
+
+    assert (out, code) == ("", 3)
+    assert "demo is running already in another process; nothing was done." in err
 
 
 def test_a_terminal_sees_how_far_it_has_come(empty_database):

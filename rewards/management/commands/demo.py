@@ -42,12 +42,13 @@ class Command(RewardsCommand):
             activity = Synthetic(hosts=hosts or 1_000, days=days or 14)
         on_prepare = self.progress("Preparing")
         on_prepare(0, 2)
-        demo.require_room(activity=activity)  # the first connection, which starts the database
-        on_prepare(1, 2)
-        call_command("migrate", interactive=False, verbosity=0)
-        on_prepare(2, 2)
-        # A line for each of many runs would tear the progress bar to pieces.
-        with _log_level(logging.WARNING if verbosity < 2 else logging.INFO):
+        # The first connection, which starts the database. A log line for each of many runs would
+        # tear the progress bar to pieces.
+        with demo.alone(), _log_level(logging.WARNING if verbosity < 2 else logging.INFO):
+            demo.require_room(activity=activity)
+            on_prepare(1, 2)
+            call_command("migrate", interactive=False, verbosity=0)
+            on_prepare(2, 2)
             report = demo.fill(
                 activity=activity,
                 now=timezone.now(),
