@@ -49,3 +49,7 @@ class AlreadyRunning(RewardsError):
 
 class LedgerIsAppendOnly(RewardsError):
     """The ledger was asked to change a row that it holds; it only ever takes new ones."""
+
+
+class QueueUnreachable(RewardsError):
+    """The broker of the workers' queue does not answer; the database knows what is to be done."""

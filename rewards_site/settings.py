@@ -156,6 +156,12 @@ REWARDS_TIME_ZONE = env_zone("REWARDS_TIME_ZONE", default="UTC")
 REWARDS_MIN_CALL_SECONDS = env_int("REWARDS_MIN_CALL_SECONDS", default=1, least=0, most=86_400)
 """A call counts when it lasted at least this long."""
 
+REWARDS_GRACE_DAYS = env_int("REWARDS_GRACE_DAYS", default=3, least=0, most=90)
+"""Late activity of so many closed days back is awarded by itself; of older days by hand."""
+
+REWARDS_OVERDUE_MINUTES = env_int("REWARDS_OVERDUE_MINUTES", default=60, least=1, most=10_080)
+"""A period that is not awarded so long after its end is overdue."""
+
 REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, least=1, most=1_000_000)
 """Hosts judged and written in one transaction."""
 

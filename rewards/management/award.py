@@ -1,24 +1,67 @@
-"""What `award_daily` and `award_weekly` share: many dates, one report."""
+"""What the commands that award share: many dates, several processes, one report."""
 
-from collections.abc import Callable, Iterable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
 
-from rewards.choices import RunStatus
+from rewards.choices import Cadence, RunStatus
+from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
-from rewards.services.awarding import RunReport
+from rewards.models import AwardRun
+from rewards.services import queue
+from rewards.services.awarding import ALONE, Labour, RunReport
+
+MAX_WORKERS = 64
 
 
 class AwardCommand(RewardsCommand):
     """Award every date given, oldest first, and say what each came to."""
 
-    def award_all(self, dates: Iterable[date], award: Callable[[date], RunReport]) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
+        parser.add_argument(
+            "--workers",
+            type=int,
+            default=1,
+            metavar="N",
+            help="local processes that share the work, without any queue; default: %(default)s",
+        )
+        parser.add_argument(
+            "--enqueue",
+            action="store_true",
+            help="leave the work to the workers of the queue, and show how it comes forward",
+        )
+
+    def award_all(
+        self,
+        dates: Iterable[date],
+        award: Callable[[date, Labour], RunReport],
+        *,
+        dry_run: bool,
+        workers: int,
+        enqueue: bool,
+    ) -> None:
         """Call `award` for each date and end with exit code 4 when a run was not complete."""
-        reports = [award(each) for each in dates]
+        if dry_run + enqueue + (workers != 1) > 1:
+            raise UsageError("choose one: --dry-run, --workers or --enqueue.")
+        if not 1 <= workers <= MAX_WORKERS:
+            raise UsageError(f"--workers: {workers} is not a number from 1 to {MAX_WORKERS}.")
+        with _labour(workers=workers, enqueue=enqueue) as labour:
+            reports = [award(each, labour) for each in dates]
+        self.report_runs(reports)
+
+    def report_runs(self, reports: Iterable[RunReport], *, otherwise: str = "") -> None:
+        """Print what each run came to, or `otherwise`; raise unless all of them are done."""
+        reports = list(reports)
         self.report(
-            "\n".join(_line(each) for each in reports), {"runs": [_row(r) for r in reports]}
+            "\n".join(_line(each) for each in reports) or otherwise,
+            {"runs": [_row(each) for each in reports]},
         )
         failed = [each for each in reports if each.status not in {None, RunStatus.DONE}]
         if failed:
@@ -28,13 +71,43 @@ class AwardCommand(RewardsCommand):
             )
 
 
+@contextmanager
+def _labour(*, workers: int, enqueue: bool) -> Iterator[Labour]:
+    """Yield who works on the runs; no local process outlives the block."""
+    if enqueue:
+        yield Labour(invite=queue.invite_workers, takes_part=False)
+        return
+    if workers == 1:
+        yield ALONE
+        return
+    crew: list[subprocess.Popen[bytes]] = []
+
+    def start(run: AwardRun) -> None:
+        command = [sys.executable, "-m", "django", "award_shards", str(run.pk), "--verbosity=0"]
+        crew.extend(
+            subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 - this very program
+            for _ in range(workers - 1)
+        )
+
+    try:
+        yield Labour(invite=start)
+    finally:
+        for process in crew:
+            process.terminate()
+        for process in crew:
+            process.wait()
+
+
 def _line(report: RunReport) -> str:
+    name = f"{report.reference_date}"
+    if report.cadence == Cadence.WEEKLY:
+        name = f"week {name}"
     if not report.rules:
-        return f"{report.reference_date}: nothing to award: no active rules."
+        return f"{name}: nothing to award: no active rules."
     verb = "Would award" if report.status is None else "Awarded"
     tally = report.tally
     return (
-        f"{report.reference_date}: {verb} {tally.points:,} points in {tally.awards:,} awards; "
+        f"{name}: {verb} {tally.points:,} points in {tally.awards:,} awards; "
         f"{tally.hosts:,} hosts judged in {report.seconds:.1f} s."
     )
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -65,7 +66,13 @@ class RewardsCommand(BaseCommand):
         if self.is_quiet:
             logger.setLevel(logging.ERROR)
         try:
-            return super().execute(*args, **options)
+            result = super().execute(*args, **options)
+            self.stdout.flush()
+            return result
+        except BrokenPipeError:
+            # Who reads the output has had enough, as in `export_history | head`.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         except RewardsError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
         except (InterfaceError, InternalError, OperationalError) as error:

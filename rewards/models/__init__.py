@@ -1,6 +1,6 @@
 """The tables, one file for each idea."""
 
-from rewards.models.activity import ActivityEvent, DailyActivity
+from rewards.models.activity import ActivityEvent, ActivityTotal, DailyActivity
 from rewards.models.ledger import ScoreHistory
 from rewards.models.rule import RewardRule
 from rewards.models.run import AwardRun, AwardShard
@@ -9,6 +9,7 @@ from rewards.models.user import Host, User
 
 __all__ = [
     "ActivityEvent",
+    "ActivityTotal",
     "AwardRun",
     "AwardShard",
     "DailyActivity",

@@ -5,9 +5,14 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now
 
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind
+
+
+def _most_seconds(calls: str) -> models.expressions.Combinable:
+    """Return the seconds that so many calls can have lasted; of 24,856 calls they are 2^31."""
+    return Cast(F(calls), models.BigIntegerField()) * MAX_CALL_SECONDS
 
 
 class ActivityEvent(models.Model):
@@ -97,8 +102,8 @@ class DailyActivity(models.Model):
             models.CheckConstraint(
                 name="rewards_dailyactivity_seconds_have_calls",
                 condition=Q(
-                    audio_seconds__lte=F("audio_calls") * MAX_CALL_SECONDS,
-                    video_seconds__lte=F("video_calls") * MAX_CALL_SECONDS,
+                    audio_seconds__lte=_most_seconds("audio_calls"),
+                    video_seconds__lte=_most_seconds("video_calls"),
                 ),
                 violation_error_message="There are more seconds than the calls can have lasted.",
             ),
@@ -106,3 +111,29 @@ class DailyActivity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} on {self.date}"
+
+
+class ActivityTotal(models.Model):
+    """How much counted on one business day, of all hosts together.
+
+    Triggers of the database keep it equal to the sum of DailyActivity, whichever way that is
+    written, so that nobody has to add up a million rows to know that something has arrived. A
+    day is kept in several slots, one for a writer, which would otherwise wait for each other.
+    """
+
+    date = models.DateField(help_text="Business day.")
+    slot = models.PositiveSmallIntegerField()
+
+    events = models.BigIntegerField(help_text="Logins and completed calls.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                name="rewards_activitytotal_once_per_slot",
+                fields=["date", "slot"],
+                violation_error_message="This slot of the day exists already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.events} on {self.date}"

@@ -67,17 +67,23 @@ class ScoreHistory(models.Model):
     )
     points = models.PositiveIntegerField()
 
+    # Triggers keep the promise of these two foreign keys, for all rows of a statement at once.
     rule = models.ForeignKey(
         RewardRule,
         on_delete=models.PROTECT,
         related_name="awards",
         db_index=False,
+        db_constraint=False,
         help_text="The version that was in force.",
     )
     measured = models.PositiveIntegerField(help_text="What was counted.")
     threshold = models.PositiveIntegerField(help_text="What was asked for.")
     run = models.ForeignKey(
-        AwardRun, on_delete=models.PROTECT, related_name="ledger", db_index=False
+        AwardRun,
+        on_delete=models.PROTECT,
+        related_name="ledger",
+        db_index=False,
+        db_constraint=False,
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from rewards.choices import Cadence, RunStatus, RunTrigger, ShardStatus
 
 
 class AwardRun(models.Model):
-    """One execution of a job over one reference date: a row of the run journal."""
+    """One execution of a job over one reference date: a row of the run journal.
+
+    Whether a running one is alive is not written anywhere: it is while a process holds its lock
+    (`rewards.selectors.runs.alive_periods`), and interrupted otherwise.
+    """
 
     cadence = models.CharField(max_length=8, choices=Cadence)
     reference_date = models.DateField(help_text="The business day, or the Monday of the week.")
@@ -17,14 +22,26 @@ class AwardRun(models.Model):
         help_text="1 for the first run of its reference date, 2 for the next one, and so on."
     )
     trigger = models.CharField(max_length=8, choices=RunTrigger)
+    rule_versions = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Primary keys of the rule versions in force, settled when the run began, so "
+        "that all its shards pay by the same ones.",
+    )
 
     status = models.CharField(max_length=8, choices=RunStatus, default=RunStatus.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    takeovers = models.PositiveSmallIntegerField(
+        default=0, help_text="How often a process went on where another one had died."
+    )
     events_seen = models.PositiveBigIntegerField(
         help_text="Counted activity of the period when the run began; more of it now is late."
     )
     hosts_evaluated = models.PositiveBigIntegerField(default=0)
+    rejected = models.PositiveBigIntegerField(
+        default=0, help_text="Hosts that were not judged, because their shard failed."
+    )
     awards = models.PositiveBigIntegerField(default=0)
     points = models.PositiveBigIntegerField(default=0)
     by_rule = models.JSONField(
@@ -66,6 +83,12 @@ class AwardRun(models.Model):
     def __str__(self) -> str:
         return f"{self.cadence} run of {self.reference_date}, attempt {self.attempt}"
 
+    @property
+    def heartbeat_at(self) -> datetime:
+        """When the run was last seen to come forward: its latest shard, else its beginning."""
+        latest = self.shards.aggregate(latest=Max("finished_at"))["latest"]
+        return latest or self.started_at
+
 
 class AwardShard(models.Model):
     """A span of host ids of a run: the work of one transaction.
@@ -77,8 +100,12 @@ class AwardShard(models.Model):
     run = models.ForeignKey(AwardRun, on_delete=models.PROTECT, related_name="shards")
     after_user = models.BigIntegerField(help_text="Hosts with a greater id than this,")
     through_user = models.BigIntegerField(help_text="up to and including this one.")
+    hosts = models.PositiveIntegerField(
+        default=0, help_text="Active hosts in the span when the run began."
+    )
 
     status = models.CharField(max_length=8, choices=ShardStatus, default=ShardStatus.PENDING)
+    finished_at = models.DateTimeField(null=True, blank=True)
     hosts_evaluated = models.PositiveIntegerField(default=0)
     awards = models.PositiveIntegerField(default=0)
     points = models.PositiveBigIntegerField(default=0)
@@ -102,6 +129,12 @@ class AwardShard(models.Model):
                 name="rewards_awardshard_status_is_known",
                 condition=Q(status__in=ShardStatus.values),
                 violation_error_message="Unknown status.",
+            ),
+            models.CheckConstraint(
+                name="rewards_awardshard_status_matches_its_end",
+                condition=Q(status=ShardStatus.PENDING, finished_at__isnull=True)
+                | (~Q(status=ShardStatus.PENDING) & Q(finished_at__isnull=False)),
+                violation_error_message="A shard has an end exactly when it no longer waits.",
             ),
         ]
 

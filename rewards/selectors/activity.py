@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import pairwise
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, Q, Sum
 
-from rewards.models import ActivityEvent, DailyActivity
+from rewards.models import ActivityEvent, ActivityTotal, DailyActivity
 from rewards.rules import Facts
 
 
@@ -16,6 +17,8 @@ class Span(NamedTuple):
 
     after_user: int
     through_user: int
+    hosts: int = 0
+    """How many active ones there are in it, where that was counted."""
 
 
 def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
@@ -24,7 +27,7 @@ def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
     Ordered by id; the last span may hold fewer hosts.
     """
     sql = """
-        SELECT max(user_id)
+        SELECT max(user_id), count(*)
         FROM (
             SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1) / %s AS span
             FROM (SELECT DISTINCT user_id FROM rewards_dailyactivity WHERE date = ANY(%s)) hosts
@@ -34,8 +37,10 @@ def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
     """
     with connection.cursor() as cursor:
         cursor.execute(sql, [size, list(days)])
-        ends = [end for (end,) in cursor]
-    return [Span(after, through) for after, through in zip([0, *ends], ends, strict=False)]
+        ends = cursor.fetchall()
+    return [
+        Span(after, through, hosts) for (after, _), (through, hosts) in pairwise([(0, 0), *ends])
+    ]
 
 
 def facts_by_user(*, days: Sequence[date], span: Span) -> dict[int, Facts]:
@@ -67,9 +72,7 @@ def facts_by_user(*, days: Sequence[date], span: Span) -> dict[int, Facts]:
 
 def counted_events(*, days: Sequence[date]) -> int:
     """Return how many logins and completed calls the days hold."""
-    total = DailyActivity.objects.filter(date__in=days).aggregate(
-        total=Sum(F("logins") + F("audio_calls") + F("video_calls"))
-    )["total"]
+    total = ActivityTotal.objects.filter(date__in=days).aggregate(total=Sum("events"))["total"]
     return total or 0
 
 
@@ -80,3 +83,9 @@ def event_time(*, source: str, event_id: str) -> datetime | None:
         .values_list("occurred_at", flat=True)
         .first()
     )
+
+
+def events_by_day() -> dict[date, int]:
+    """Return how many logins and completed calls each day holds that has any."""
+    totals = ActivityTotal.objects.values("date").annotate(total=Sum("events"))
+    return dict(totals.filter(total__gt=0).values_list("date", "total"))

@@ -1,5 +1,6 @@
 """Which rules count."""
 
+from collections.abc import Collection
 from datetime import date
 
 from rewards.choices import RULE_TERMS, Cadence, RuleType
@@ -19,6 +20,12 @@ def rules_in_force(*, cadence: Cadence, day: date) -> tuple[Rule, ...]:
         for rule_type in RuleType
         if rule_type in versions and RULE_TERMS[rule_type].cadence == cadence
     )
+
+
+def rules_of_versions(versions: Collection[int]) -> tuple[Rule, ...]:
+    """Return the rules that have these primary keys, in their order."""
+    found = RewardRule.objects.in_bulk(versions)
+    return tuple(terms_of(found[version]) for version in versions)
 
 
 def versions_in_force(*, day: date) -> dict[RuleType, RewardRule]:

@@ -1,11 +1,127 @@
-"""What was executed."""
+"""What was run, and what is being run at this moment."""
 
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
 
+from django.db import connection
 from django.db.models import Max
 
 from rewards.choices import Cadence, RunStatus
 from rewards.models import AwardRun
+from rewards.rules.periods import Journal, Key
+
+_LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
+
+
+def lock_key(cadence: Cadence, reference_date: date) -> tuple[int, int]:
+    """Return the advisory lock of a period: it is being run while anyone holds it."""
+    return _LOCK_CLASS[cadence], reference_date.toordinal()
+
+
+def alive_periods() -> frozenset[Key]:
+    """Return the periods that some process is running at this moment."""
+    cadences = {number: cadence for cadence, number in _LOCK_CLASS.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT classid::bigint, objid::bigint FROM pg_locks
+            WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            AND classid::bigint = ANY(%s)
+            """,
+            [list(cadences)],
+        )
+        return frozenset((cadences[kind], date.fromordinal(day)) for kind, day in cursor)
+
+
+def journals() -> dict[Key, Journal]:
+    """Return what the runs of each period that was ever run say together."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT cadence, reference_date,
+                bool_or(status = 'running'),
+                max(events_seen) FILTER (WHERE status = 'done'),
+                count(*) FILTER (WHERE status IN ('failed', 'partial') AND attempt > last_done)
+            FROM (
+                SELECT *, coalesce(max(attempt) FILTER (WHERE status = 'done') OVER (
+                    PARTITION BY reference_date, cadence
+                ), 0) AS last_done
+                FROM rewards_awardrun
+            ) AS runs
+            GROUP BY cadence, reference_date
+            """
+        )
+        return {
+            (Cadence(cadence), reference_date): Journal(
+                is_open=is_open, events_seen=seen, failures=failures
+            )
+            for cadence, reference_date, is_open, seen, failures in cursor
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTotals:
+    """What all runs of one period came to."""
+
+    attempts: int
+    hosts: int
+    """Evaluated by the latest run."""
+    awards: int
+    points: int
+    seconds: float
+    """Of all runs that have ended, added up."""
+    trigger: str
+    """Of the latest run."""
+    finished_at: datetime | None
+    """Of the latest run."""
+    error: str
+    """Of the latest run."""
+
+
+def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
+    """Return the totals of each period whose reference date lies in `first`..`last`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT cadence, reference_date, count(*),
+                (array_agg(hosts_evaluated ORDER BY attempt DESC))[1],
+                sum(awards)::bigint, sum(points)::bigint,
+                coalesce(extract(epoch FROM sum(finished_at - started_at)), 0)::float,
+                (array_agg(trigger ORDER BY attempt DESC))[1],
+                (array_agg(finished_at ORDER BY attempt DESC))[1],
+                (array_agg(error ORDER BY attempt DESC))[1]
+            FROM rewards_awardrun
+            WHERE reference_date BETWEEN %s AND %s
+            GROUP BY cadence, reference_date
+            """,
+            [first, last],
+        )
+        return {
+            (Cadence(cadence), reference_date): RunTotals(
+                attempts=attempts,
+                hosts=hosts,
+                awards=awards,
+                points=points,
+                seconds=seconds,
+                trigger=trigger,
+                finished_at=finished_at,
+                error=error,
+            )
+            for (
+                cadence,
+                reference_date,
+                attempts,
+                hosts,
+                awards,
+                points,
+                seconds,
+                trigger,
+                finished_at,
+                error,
+            ) in cursor
+        }
 
 
 def events_seen(*, cadence: Cadence, reference_date: date) -> int | None:

@@ -3,18 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 
-from rewards.choices import RuleType
+from rewards.choices import RULE_TERMS, Cadence, RuleType, RunStatus
 from rewards.exceptions import FirstDayRefused, RuleChanged, RuleRefused
-from rewards.models import RewardRule, ScoreHistory, User
+from rewards.models import AwardRun, RewardRule, ScoreHistory, User
 from rewards.selectors.rules import latest_version, mark_of
-
-LOCK_CLASS = 0x5255
-"""First half of the advisory lock key of a rule type; the second is its place in RuleType."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +100,13 @@ def withdraw(*, rule: RewardRule, today: date) -> None:
 
 @contextmanager
 def _alone(rule_type: RuleType, *, seen: str | None = None) -> Iterator[None]:
-    """Let one editor at a time at a rule, so that each sees what the one before has written."""
+    """Let one editor at a time at the rules, so that each sees what the one before has written.
+
+    A run that opens waits too: it pays by what is written here, or is seen to have begun.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            key = [LOCK_CLASS, list(RuleType).index(rule_type)]
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", key)
+            cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE ROW EXCLUSIVE MODE")
         if seen is not None and seen != mark_of(latest_version(rule_type=rule_type)):
             raise RuleChanged(f"{rule_type} has been changed since you opened it.")
         yield
@@ -134,9 +134,24 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
         )
     if version.starts_on > today:
         return
+    first_day = version.starts_on
+    # A week is paid by the version in force on its Sunday.
+    first_monday = first_day - timedelta(days=6)
+    run = AwardRun.objects.filter(
+        Q(cadence=Cadence.DAILY, reference_date__gte=first_day)
+        | Q(cadence=Cadence.WEEKLY, reference_date__gte=first_monday),
+        status=RunStatus.RUNNING,
+    ).first()
+    if run is not None:
+        raise FirstDayRefused(
+            f"The {run}, has begun and not ended, and keeps to the rules it began with; "
+            f"a version may begin on {first_day} once it has ended."
+        )
+    is_weekly = RULE_TERMS[RuleType(version.rule_type)].cadence == Cadence.WEEKLY
     award = (
         ScoreHistory.objects.filter(
-            rule_type=version.rule_type, reference_date__gte=version.starts_on
+            rule_type=version.rule_type,
+            reference_date__gte=first_monday if is_weekly else first_day,
         )
         .order_by("-reference_date")
         .first()

@@ -1,8 +1,8 @@
 """The run journal: what was executed, over which period, and what came of it."""
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -14,12 +14,15 @@ from django.utils import timezone
 from rewards.choices import Cadence, RunStatus, RunTrigger, ShardStatus
 from rewards.exceptions import AlreadyRunning
 from rewards.models import AwardRun, AwardShard
+from rewards.rules.periods import days_of_period
 from rewards.selectors.activity import counted_events, spans_of_active_hosts
+from rewards.selectors.rules import rules_in_force
+from rewards.selectors.runs import lock_key
 
 logger = logging.getLogger(__name__)
 
-LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
-"""First half of a run's advisory lock key; the second is the ordinal of its reference date."""
+MAX_TAKEOVERS = 5
+"""So often may the processes of a run die before it counts as failed."""
 
 
 @dataclass(kw_only=True)
@@ -51,61 +54,147 @@ class Tally:
         self.points += points
 
 
-@contextmanager
-def held(*, cadence: Cadence, reference_date: date) -> Iterator[None]:
-    """Keep any other process from running the same reference date.
+def tally_of(run: AwardRun) -> Tally:
+    """Return what a run that has ended came to."""
+    tally = Tally()
+    tally.add(Tally(hosts=run.hosts_evaluated, by_rule=run.by_rule))
+    return tally
 
-    The lock belongs to the database session, so PostgreSQL frees it when the process dies. It
-    only saves work: that no award is paid twice is for the ledger's constraint. Raises
-    AlreadyRunning.
+
+# --- Being alive ------------------------------------------------------------------------------
+#
+# A run is alive while a process holds its advisory lock. Whoever opens a run holds it exclusively
+# for that moment, and from then on shares it with all who work on the run. PostgreSQL frees it
+# when the process dies. It only saves work: that no award is paid twice is for the ledger's
+# constraint.
+
+_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
+_UNLOCK = "SELECT pg_advisory_unlock(%s, %s)"
+_SHARE = "SELECT pg_try_advisory_lock_shared(%s, %s)"
+_UNSHARE = "SELECT pg_advisory_unlock_shared(%s, %s)"
+
+
+@contextmanager
+def opened(*, cadence: Cadence, reference_date: date, trigger: RunTrigger) -> Iterator[AwardRun]:
+    """Open the run to be worked on, and keep it alive: an interrupted one, else a new one.
+
+    Raises AlreadyRunning while any other process works on a run of the same period.
     """
-    key = [LOCK_CLASS[cadence], reference_date.toordinal()]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", key)
-        (is_free,) = cursor.fetchone()
-    if not is_free:
-        raise AlreadyRunning(
-            f"award_{cadence} of {reference_date} is running already in another process; "
-            "nothing was done."
-        )
-    try:
+    key = lock_key(cadence, reference_date)
+    with ExitStack() as held:
+        with _lock(key, take=_LOCK, release=_UNLOCK) as is_ours:
+            if not is_ours:
+                raise AlreadyRunning(_who_is_running(cadence, reference_date))
+            run = _open_run(cadence, reference_date, trigger)
+            # Before the exclusive lock is let go, so that nobody can come between.
+            held.enter_context(_lock(key, take=_SHARE, release=_UNSHARE))
+        yield run
+
+
+@contextmanager
+def joined(run: AwardRun) -> Iterator[None]:
+    """Keep `run` alive beside the others who work on it.
+
+    Raises AlreadyRunning when another process is just opening a run of the same period.
+    """
+    cadence, reference_date = Cadence(run.cadence), run.reference_date
+    key = lock_key(cadence, reference_date)
+    with _lock(key, take=_SHARE, release=_UNSHARE) as is_ours:
+        if not is_ours:
+            raise AlreadyRunning(_who_is_running(cadence, reference_date))
         yield
+
+
+@contextmanager
+def _lock(key: tuple[int, int], *, take: str, release: str) -> Iterator[bool]:
+    """Try to take an advisory lock, and let it go in the end; yield whether it was free."""
+    with connection.cursor() as cursor:
+        cursor.execute(take, key)
+        (is_ours,) = cursor.fetchone()
+    try:
+        yield is_ours
     finally:
         # A connection that was lost has taken the lock with it.
-        if connection.is_usable():
+        if is_ours and connection.is_usable():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+                cursor.execute(release, key)
 
 
-def open_run(
-    *, cadence: Cadence, reference_date: date, days: Sequence[date], trigger: RunTrigger
-) -> AwardRun:
-    """Return the run to be worked on: the one a dead process left open, else a new one.
+def _who_is_running(cadence: Cadence, reference_date: date) -> str:
+    run = AwardRun.objects.filter(
+        cadence=cadence, reference_date=reference_date, status=RunStatus.RUNNING
+    ).first()
+    other = (
+        f"attempt {run.attempt}, begun {run.started_at:%Y-%m-%d %H:%M:%S} UTC by the "
+        f"{run.get_trigger_display().lower()}"
+        if run
+        else "it is just being opened"
+    )
+    return (
+        f"award_{cadence} of {reference_date} is running already in another process ({other}); "
+        "nothing was done."
+    )
 
-    A new run counts the activity of `days` before anyone reads it, so that whatever arrives
+
+# --- Opening ----------------------------------------------------------------------------------
+
+
+def _open_run(cadence: Cadence, reference_date: date, trigger: RunTrigger) -> AwardRun:
+    """Return the run that dead processes left open, else a new one.
+
+    A new run counts the activity of its days before anyone reads it, so that whatever arrives
     from then on shows as late, and is split into shards of REWARDS_BATCH_SIZE active hosts.
-    Call while the run is `held`.
     """
+    days = days_of_period(cadence, reference_date)
     runs = AwardRun.objects.filter(cadence=cadence, reference_date=reference_date)
     left_open = runs.filter(status=RunStatus.RUNNING).first()
-    if left_open is not None:
-        logger.warning("run resumed: %s was interrupted", left_open)
+    if left_open is not None and _taken_over(left_open):
         return left_open
 
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            # Whoever writes a rule version waits, and then sees this run: see services.rules.
+            cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE MODE")
         run = AwardRun.objects.create(
             cadence=cadence,
             reference_date=reference_date,
             attempt=(runs.aggregate(last=Max("attempt"))["last"] or 0) + 1,
             trigger=trigger,
+            rule_versions=[rule.version for rule in rules_in_force(cadence=cadence, day=days[-1])],
             started_at=timezone.now(),
             events_seen=counted_events(days=days),
         )
         AwardShard.objects.bulk_create(
-            AwardShard(run=run, after_user=span.after_user, through_user=span.through_user)
+            AwardShard(
+                run=run,
+                after_user=span.after_user,
+                through_user=span.through_user,
+                hosts=span.hosts,
+            )
             for span in spans_of_active_hosts(days=days, size=settings.REWARDS_BATCH_SIZE)
         )
     return run
+
+
+def _taken_over(run: AwardRun) -> bool:
+    """Take `run` over from dead processes; close it instead if that happened too often."""
+    if run.takeovers < MAX_TAKEOVERS:
+        run.takeovers += 1
+        run.save(update_fields=["takeovers"])
+        logger.warning("run resumed: %s was interrupted", run)
+        return True
+    with transaction.atomic():
+        run.shards.filter(status=ShardStatus.PENDING).update(
+            status=ShardStatus.FAILED,
+            finished_at=timezone.now(),
+            error=f"The processes at work on this run died {run.takeovers + 1} times.",
+        )
+        close_run(run)
+    logger.error("run given up: %s was interrupted %d times", run, run.takeovers + 1)
+    return False
+
+
+# --- Shards -----------------------------------------------------------------------------------
 
 
 def take_shard(run: AwardRun) -> AwardShard | None:
@@ -124,29 +213,53 @@ def take_shard(run: AwardRun) -> AwardShard | None:
 def finish_shard(shard: AwardShard, *, tally: Tally) -> None:
     """Mark `shard` as done, in the transaction that wrote its awards."""
     shard.status = ShardStatus.DONE
+    shard.finished_at = timezone.now()
     shard.hosts_evaluated = tally.hosts
     shard.awards = tally.awards
     shard.points = tally.points
     shard.by_rule = tally.by_rule
     shard.save(
-        update_fields=["status", "hosts_evaluated", "awards", "points", "by_rule"],
+        update_fields=["status", "finished_at", "hosts_evaluated", "awards", "points", "by_rule"],
     )
 
 
 def fail_shard(shard: AwardShard, *, error: str) -> None:
-    """Mark `shard` as failed, its own transaction having been rolled back."""
-    shard.status = ShardStatus.FAILED
-    shard.error = error
-    shard.save(update_fields=["status", "error"])
+    """Mark `shard` as failed, its own transaction having been rolled back.
+
+    Unless another process has taken it meanwhile, and was luckier.
+    """
+    AwardShard.objects.filter(pk=shard.pk, status=ShardStatus.PENDING).update(
+        status=ShardStatus.FAILED, finished_at=timezone.now(), error=error
+    )
 
 
-def close_run(run: AwardRun) -> Tally:
+def progress(run: AwardRun) -> tuple[int, int]:
+    """Return (shards judged, shards in all) of `run`, whoever judged them."""
+    return run.shards.exclude(status=ShardStatus.PENDING).count(), run.shards.count()
+
+
+# --- Closing ----------------------------------------------------------------------------------
+
+
+def is_judged(run: AwardRun) -> bool:
+    """Return whether every shard of `run` has been judged, having locked and refreshed its row.
+
+    Of processes that finish at the same time, the last one to ask is told that all are done.
+    Call inside the transaction that closes the run.
+    """
+    run.refresh_from_db(from_queryset=AwardRun.objects.select_for_update())
+    return not run.shards.filter(status=ShardStatus.PENDING).exists()
+
+
+def close_run(run: AwardRun) -> None:
     """Add up the shards of `run` and mark its end: done, partial or failed."""
     total = Tally()
+    rejected = 0
     failures = []
     for shard in run.shards.order_by("after_user"):
         total.add(Tally(hosts=shard.hosts_evaluated, by_rule=shard.by_rule))
         if shard.status == ShardStatus.FAILED:
+            rejected += shard.hosts
             failures.append(f"{shard}: {shard.error}")
     if not failures:
         run.status = RunStatus.DONE
@@ -155,10 +268,10 @@ def close_run(run: AwardRun) -> Tally:
     else:
         run.status = RunStatus.FAILED
     run.hosts_evaluated = total.hosts
+    run.rejected = rejected
     run.awards = total.awards
     run.points = total.points
     run.by_rule = total.by_rule
     run.error = "\n".join(failures)
     run.finished_at = timezone.now()
     run.save()
-    return total

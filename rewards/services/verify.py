@@ -151,9 +151,16 @@ INVARIANTS = [
         "I20",
         "no deletion reaches the ledger",
         _ONE,
+        # The foreign key to the host, and the triggers that stand for those to rule and run.
         """SELECT conname FROM pg_constraint
         WHERE contype = 'f' AND conrelid = 'rewards_scorehistory'::regclass
-        AND (confdeltype NOT IN ('r', 'a') OR NOT convalidated)""",
+        AND (confdeltype NOT IN ('r', 'a') OR NOT convalidated)
+        UNION ALL
+        SELECT guard FROM unnest(ARRAY['rewards_scorehistory_names_run_and_rule',
+            'rewards_awardrun_is_kept', 'rewards_awardrun_is_not_emptied',
+            'rewards_rewardrule_is_kept', 'rewards_rewardrule_is_not_emptied']) AS guard
+        WHERE NOT EXISTS (
+            SELECT FROM pg_trigger WHERE tgname = guard AND tgenabled IN ('O', 'A'))""",
     ),
     Invariant(
         "D1",

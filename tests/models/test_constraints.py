@@ -9,8 +9,8 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
-from rewards.choices import RuleType, RunStatus
-from rewards.models import AwardShard
+from rewards.choices import RuleType, RunStatus, ShardStatus
+from rewards.models import ActivityTotal, AwardShard
 from tests.factories import (
     A_MONDAY,
     ActivityEventFactory,
@@ -183,8 +183,19 @@ DOORS = [
     ),
     Door(
         "rewards_awardshard_status_is_known",
-        lambda: shard(status="lost"),
+        lambda: shard(status="lost", finished_at=datetime(2026, 11, 17, tzinfo=UTC)),
         "Value 'lost' is not a valid choice.",
+    ),
+    Door(
+        "rewards_awardshard_status_matches_its_end",
+        lambda: shard(status=ShardStatus.DONE),
+        "A shard has an end exactly when it no longer waits.",
+    ),
+    # ActivityTotal
+    Door(
+        "rewards_activitytotal_once_per_slot",
+        lambda: ActivityTotal(**twin(_saved_total, "date", "slot"), events=1),
+        "This slot of the day exists already.",
     ),
     # ScoreHistory
     Door(
@@ -272,6 +283,10 @@ def _saved_shard():
     return AwardShard.objects.create(run=run, after_user=0, through_user=1)
 
 
+def _saved_total():
+    return ActivityTotal.objects.create(date=A_TUESDAY, slot=0, events=1)
+
+
 def tables():
     return [model for model in apps.get_app_config("rewards").get_models() if not model._meta.proxy]
 
@@ -324,6 +339,7 @@ def test_a_valid_row_of_each_table_passes_both_doors():
     pending = RewardRuleFactory.build(starts_on=A_TUESDAY)
     rows = [user(), event(), activity(), pending, AwardRunFactory.build()]
     rows += [shard(), award(reference_date=A_TUESDAY), score()]
+    rows += [ActivityTotal(date=A_TUESDAY, slot=99, events=1)]
 
     for row in rows:
         # A host's username is no name to sign in with; a run of no award has an empty tally.

@@ -233,12 +233,10 @@ def test_a_run_that_has_not_finished_is_named(host, audio_rule):
 def test_a_batch_that_failed_gives_its_cause(host, audio_rule):
     DailyActivityFactory(user=host, audio_calls=5)
     run = AwardRunFactory(status=RunStatus.PARTIAL)
-    other = {"status": ShardStatus.FAILED, "error": "another batch"}
-    run.shards.create(after_user=host.pk, through_user=host.pk + 9, **other)
+    failed = {"status": ShardStatus.FAILED, "finished_at": run.finished_at}
+    run.shards.create(after_user=host.pk, through_user=host.pk + 9, error="another batch", **failed)
     assert explained(host).outcome == Outcome.DUE
-    run.shards.create(
-        after_user=host.pk - 1, through_user=host.pk, status=ShardStatus.FAILED, error="poison"
-    )
+    run.shards.create(after_user=host.pk - 1, through_user=host.pk, error="poison", **failed)
 
     rule = explained(host)
 

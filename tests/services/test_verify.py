@@ -40,9 +40,17 @@ def test_a_missing_score_is_found_and_rebuilt(award):
     assert broken() == set()
 
 
-def test_a_trigger_that_is_off_is_found(award):
+@pytest.mark.parametrize(
+    ("table", "trigger", "invariant"),
+    [
+        ("scorehistory", "scorehistory_is_append_only", "I7"),
+        ("scorehistory", "scorehistory_names_run_and_rule", "I20"),
+        ("awardrun", "awardrun_is_kept", "I20"),
+    ],
+)
+def test_a_trigger_that_is_off_is_found(award, table, trigger, invariant):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE rewards_scorehistory DISABLE TRIGGER USER")
+        cursor.execute(f"ALTER TABLE rewards_{table} DISABLE TRIGGER rewards_{trigger}")
 
-    assert broken() == {"I7"}
+    assert broken() == {invariant}

@@ -20,10 +20,18 @@ class Command(AwardCommand):
         parser.add_argument("--date", type=day, help="default: the last day that has ended")
         parser.add_argument("--from", type=day, dest="first", help="first day of a range")
         parser.add_argument("--to", type=day, dest="last", help="last day of a range")
-        parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
+        super().add_arguments(parser)
 
     def handle(
-        self, *, date: date | None, first: date | None, last: date | None, dry_run: bool, **_: Any
+        self,
+        *,
+        date: date | None,
+        first: date | None,
+        last: date | None,
+        dry_run: bool,
+        workers: int,
+        enqueue: bool,
+        **_: Any,
     ) -> None:
         now = timezone.now()
         days = period_days(
@@ -35,11 +43,15 @@ class Command(AwardCommand):
         )
         self.award_all(
             days,
-            lambda each: awarding.award_daily(
+            lambda each, labour: awarding.award_daily(
                 day=each,
                 now=now,
                 trigger=RunTrigger.COMMAND,
                 is_dry_run=dry_run,
+                labour=labour,
                 on_progress=self.progress(str(each)),
             ),
+            dry_run=dry_run,
+            workers=workers,
+            enqueue=enqueue,
         )

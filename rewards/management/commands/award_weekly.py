@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from rewards.calendar import last_closed_week
-from rewards.choices import RunTrigger
+from rewards.choices import Cadence, RunTrigger
 from rewards.management.award import AwardCommand
 from rewards.management.base import day, period_days
 from rewards.services import awarding
@@ -22,10 +22,18 @@ class Command(AwardCommand):
         )
         parser.add_argument("--from", type=day, dest="first", help="first Monday of a range")
         parser.add_argument("--to", type=day, dest="last", help="last Monday of a range")
-        parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
+        super().add_arguments(parser)
 
     def handle(
-        self, *, week: date | None, first: date | None, last: date | None, dry_run: bool, **_: Any
+        self,
+        *,
+        week: date | None,
+        first: date | None,
+        last: date | None,
+        dry_run: bool,
+        workers: int,
+        enqueue: bool,
+        **_: Any,
     ) -> None:
         now = timezone.now()
         days = period_days(
@@ -36,14 +44,18 @@ class Command(AwardCommand):
             name="week",
         )
         for bound in (days[0], days[-1]):
-            awarding.require_monday(bound)
+            awarding.require_ended(cadence=Cadence.WEEKLY, reference_date=bound, now=now)
         self.award_all(
             days[::7],
-            lambda each: awarding.award_weekly(
+            lambda each, labour: awarding.award_weekly(
                 monday=each,
                 now=now,
                 trigger=RunTrigger.COMMAND,
                 is_dry_run=dry_run,
+                labour=labour,
                 on_progress=self.progress(f"week {each}"),
             ),
+            dry_run=dry_run,
+            workers=workers,
+            enqueue=enqueue,
         )

@@ -1,6 +1,9 @@
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from django.core.management.base import CommandParser
 
@@ -23,13 +26,30 @@ class Command(RewardsCommand):
             raise UsageError(f"the range is reversed: {first} is after {last}.")
         blocks = history_csv(first=first, last=last)
         if output is None:
+            if self.is_json:
+                raise UsageError("the ledger itself is CSV; --format json reports on --output F.")
             for block in blocks:
                 self.stdout.write(block.decode(), ending="")
             return
         try:
-            with output.open("wb") as file:
-                for block in blocks:
-                    file.write(block)
+            with _whole(output) as file:
+                file.writelines(blocks)
         except OSError as error:
-            raise UsageError(f"cannot write {output}: {error.strerror}.") from error
+            raise UsageError(f"cannot write {str(output)!a}: {error.strerror}.") from error
         self.report(f"Wrote {output}.", {"output": str(output)})
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of `path` once all is written, and never a part of it."""
+    if path.exists() and not path.is_file():  # a pipe; or a folder, which is refused
+        with path.open("wb") as pipe:
+            yield pipe
+        return
+    aside = path.with_name(f".{path.name[:50]}.{os.getpid()}.part")
+    try:
+        with aside.open("xb") as file:
+            yield file
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)

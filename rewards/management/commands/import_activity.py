@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
+from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
 from rewards.services.ingest import IngestReport, check_file, import_activity
 
@@ -24,6 +25,8 @@ class Command(RewardsCommand):
         )
 
     def handle(self, *, files: list[str], source: str, create_hosts: bool, **options: Any) -> None:
+        if files.count("-") > 1:
+            raise UsageError("standard input (-) can be read only once.")
         paths = [None if name == "-" else Path(name) for name in files]
         # Nothing is written when a later file is a wrong one.
         for path in paths:
@@ -48,7 +51,7 @@ class Command(RewardsCommand):
                 self._report(reports)
 
         errors = [report.error for report in reports if report.error]
-        listed = [str(report.rejected_file) for report in reports if report.rejected_file]
+        listed = [_shown(str(report.rejected_file)) for report in reports if report.rejected_file]
         if listed:
             errors.append(f"rows were rejected; see {', '.join(listed)}")
         if errors:
@@ -57,7 +60,7 @@ class Command(RewardsCommand):
     def _report(self, reports: list[IngestReport]) -> None:
         rows = [_row(report) for report in reports]
         total = {count: sum(row[count] for row in rows) for count in _COUNTS}
-        lines = [_line(row["file"], row) for row in rows]
+        lines = [_line(_shown(row["file"]), row) for row in rows]
         if len(rows) > 1:
             lines.append(_line("total", total))
         self.report("\n".join(lines), {"files": rows, "total": total})
@@ -89,3 +92,8 @@ def _line(name: str, row: dict[str, Any]) -> str:
     if "seconds" in row:
         line += f"; {row['seconds']:.1f} s"
     return line + "."
+
+
+def _shown(name: str) -> str:
+    """Return a file's name so that every terminal shows it, in one line."""
+    return name if name.isprintable() else ascii(name)[1:-1]

@@ -7,9 +7,8 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from rewards.calendar import ONE_DAY, business_date
-from rewards.choices import RuleType
-from rewards.exceptions import UsageError
-from rewards.management.base import RewardsCommand, day
+from rewards.choices import MAX_POINTS, MAX_THRESHOLD, MIN_POINTS, MIN_THRESHOLD, RuleType
+from rewards.management.base import RewardsCommand, day, whole_number
 from rewards.services import rules
 
 
@@ -18,8 +17,18 @@ class Command(RewardsCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
-        parser.add_argument("--threshold", required=True, help="how much is enough")
-        parser.add_argument("--points", required=True, help="what it pays")
+        parser.add_argument(
+            "--threshold",
+            type=whole_number(least=MIN_THRESHOLD, most=MAX_THRESHOLD),
+            required=True,
+            help="how much is enough",
+        )
+        parser.add_argument(
+            "--points",
+            type=whole_number(least=MIN_POINTS, most=MAX_POINTS),
+            required=True,
+            help="what it pays",
+        )
         parser.add_argument(
             "--starts-on", type=day, metavar="D", help="its first business day; default: tomorrow"
         )
@@ -30,8 +39,8 @@ class Command(RewardsCommand):
         self,
         *,
         type: str,  # noqa: A002 - argparse names it for the argument
-        threshold: str,
-        points: str,
+        threshold: int,
+        points: int,
         starts_on: date | None,
         inactive: bool,
         reason: str,
@@ -40,8 +49,8 @@ class Command(RewardsCommand):
         today = business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE))
         report = rules.set_rule(
             rule_type=RuleType(type),
-            threshold=_whole(threshold, "--threshold"),
-            points=_whole(points, "--points"),
+            threshold=threshold,
+            points=points,
             starts_on=starts_on or today + ONE_DAY,
             is_active=not inactive,
             today=today,
@@ -62,9 +71,3 @@ class Command(RewardsCommand):
                 "is_new": report.is_new,
             },
         )
-
-
-def _whole(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise UsageError(f"{name}: not a whole number (digits 0-9): {text!a:.80}")
-    return int(text)

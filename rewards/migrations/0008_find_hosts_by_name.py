@@ -7,7 +7,7 @@ from django.db.models.functions import Upper
 
 
 class Migration(migrations.Migration):
-    dependencies = [("rewards", "0004_rule_reason")]
+    dependencies = [("rewards", "0007_room_for_many_calls")]
 
     operations = [
         migrations.AddIndex(

@@ -1,0 +1,25 @@
+from typing import Any
+
+from django.utils import timezone
+
+from rewards.choices import RunTrigger
+from rewards.management.award import AwardCommand
+from rewards.management.base import RewardsCommand
+from rewards.services.due import award_due
+
+
+class Command(AwardCommand):
+    help = "Award every closed day and week with activity that has no done run, oldest first."
+
+    # One call catches up by itself: it takes none of the arguments of a single run.
+    add_arguments = RewardsCommand.add_arguments
+
+    def handle(self, **_: Any) -> None:
+        report = award_due(
+            now=timezone.now(),
+            trigger=RunTrigger.COMMAND,
+            on_progress=self.progress("award_due"),
+        )
+        for sentence in report.busy:
+            self.stderr.write(sentence)
+        self.report_runs(report.runs, otherwise="Nothing is due.")

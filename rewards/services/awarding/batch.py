@@ -1,0 +1,106 @@
+"""One batch of hosts: what they earned, written to the ledger and to the scores."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from django.db import connection
+
+from rewards.rules import Award, Facts, Rule, award_judge
+from rewards.selectors.activity import Span, facts_by_user
+from rewards.selectors.ledger import awarded_keys
+from rewards.services import scores
+from rewards.services.runs import Tally
+
+_COPY = """
+    COPY rewards_scorehistory
+        (user_id, rule_type, reference_date, points, rule_id, measured, threshold, run_id)
+    FROM STDIN
+"""
+
+Judge = Callable[[Facts], tuple[Award, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What every batch of a run shares."""
+
+    days: Sequence[date]
+    """The business day judged, or the seven of the week judged."""
+    rules: Sequence[Rule]
+    judge: Judge
+
+    @classmethod
+    def of(cls, *, days: Sequence[date], rules: Sequence[Rule]) -> "Job":
+        """Return the job of judging `days` by `rules`."""
+        return cls(days=days, rules=rules, judge=award_judge(rules))
+
+    @property
+    def reference_date(self) -> date:
+        return self.days[0]
+
+
+def award_span(job: Job, *, run: int, span: Span) -> Tally:
+    """Judge the hosts of `span` and write what is due; four statements whatever their number.
+
+    Call inside a transaction: ledger and scores are written both or not at all. `run` is the
+    primary key of the run that the awards are of.
+    """
+    awards, hosts = judge_span(job, span)
+    if awards:
+        _write_ledger(job, run, awards)
+        scores.add_awards(
+            reference_date=job.reference_date,
+            points_by_user={
+                user: sum(award.rule.points for award in earned) for user, earned in awards.items()
+            },
+        )
+    return tally_of(awards, hosts)
+
+
+def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], int]:
+    """Return host -> awards due and not yet in the ledger, and how many hosts were evaluated."""
+    facts = facts_by_user(days=job.days, span=span)
+    awarded = awarded_keys(
+        reference_date=job.reference_date,
+        rule_types=[rule.rule_type for rule in job.rules],
+        span=span,
+    )
+    due: dict[int, list[Award]] = {}
+    for user, did in facts.items():
+        earned = [award for award in job.judge(did) if (user, award.rule.rule_type) not in awarded]
+        if earned:
+            due[user] = earned
+    return due, len(facts)
+
+
+def tally_of(awards: Mapping[int, Sequence[Award]], hosts: int) -> Tally:
+    """Return what the awards of a batch of `hosts` hosts come to."""
+    tally = Tally(hosts=hosts)
+    for earned in awards.values():
+        for award in earned:
+            tally.add_award(award.rule.rule_type.value, award.rule.points)
+    return tally
+
+
+def _write_ledger(job: Job, run: int, awards: Mapping[int, Sequence[Award]]) -> None:
+    """Append the awards to the ledger, in order of host, with one COPY."""
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(_COPY) as copy,
+    ):
+        for user, earned in awards.items():
+            for rule, measured in earned:
+                copy.write_row(
+                    (
+                        user,
+                        rule.rule_type.value,
+                        job.reference_date,
+                        rule.points,
+                        rule.version,
+                        measured,
+                        rule.threshold,
+                        run,
+                    )
+                )

@@ -1,0 +1,52 @@
+"""Doing a transaction again when other processes were in its way."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import DatabaseError, IntegrityError, OperationalError
+
+from rewards.models.ledger import AWARD_ONCE
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIES = 5
+
+_CONTENTION = {
+    "40001",  # serialization failure
+    "40P01",  # deadlock detected
+    "55P03",  # lock not available
+}
+
+Result = TypeVar("Result")
+
+
+def retried(work: Callable[[], Result], *, label: str) -> Result:
+    """Return what `work` returns, a whole transaction that may be done up to MAX_TRIES times.
+
+    Raises what the last try raised, and at once whatever is not another process's doing.
+    """
+    for tries in range(1, MAX_TRIES):
+        try:
+            return work()
+        except DatabaseError as error:
+            if not is_contention(error):
+                raise
+            logger.info("%s met another process, try %d: %s", label, tries, _first_line(error))
+            time.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311 - jitter is no secret
+    return work()
+
+
+def is_contention(error: Exception) -> bool:
+    """Return whether another process was in the way: the same award, a deadlock, a lock."""
+    cause = error.__cause__
+    if isinstance(error, IntegrityError):
+        diagnosis = getattr(cause, "diag", None)
+        return diagnosis is not None and diagnosis.constraint_name == AWARD_ONCE
+    return isinstance(error, OperationalError) and getattr(cause, "sqlstate", "") in _CONTENTION
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

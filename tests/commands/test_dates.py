@@ -1,0 +1,154 @@
+"""Which days and weeks the commands take, and what they say of the rest."""
+
+import pytest
+
+from rewards.models import AwardRun, ScoreHistory
+from tests.factories import DailyActivityFactory, RewardRuleFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def nothing_written():
+    return not AwardRun.objects.exists() and not ScoreHistory.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the date is empty; use YYYY-MM-DD"),
+        ("2026-02-30", "no such day: '2026-02-30'"),
+        ("2025-02-29", "no such day: '2025-02-29'; 2025 is not a leap year"),
+        ("2026-2-3", "not a date of the form YYYY-MM-DD: '2026-2-3'"),  # no leading zeros
+        ("20260203", "not a date of the form YYYY-MM-DD: '20260203'"),  # no hyphens
+        ("2026-W05-1", "not a date of the form YYYY-MM-DD: '2026-W05-1'"),  # a week date
+        ("2021-W53", "not a date of the form YYYY-MM-DD: '2021-W53'"),  # a week there was not
+        ("2026/02/03", "not a date of the form YYYY-MM-DD: '2026/02/03'"),
+        ("03.02.2026", "not a date of the form YYYY-MM-DD: '03.02.2026'"),
+        ("2026-02-03T00:00", "not a date of the form YYYY-MM-DD: '2026-02-03T00:00'"),  # an instant
+        ("2026-034", "not a date of the form YYYY-MM-DD: '2026-034'"),  # an ordinal date
+        ("２０２６-02-03", "YYYY-MM-DD: '\\uff12\\uff10\\uff12\\uff16-02-03'"),  # other digits
+        ("2026-02-03\n", "not a date of the form YYYY-MM-DD: '2026-02-03\\n'"),
+        (" 2026-02-03", "not a date of the form YYYY-MM-DD: ' 2026-02-03'"),
+        ("yesterday", "not a date of the form YYYY-MM-DD: 'yesterday'"),
+        ("x" * 10_000, f"not a date of the form YYYY-MM-DD: '{'x' * 79}"),
+        ("1969-12-31", "1969-12-31 is before the ledger's start 2000-01-01"),
+        ("0001-01-01", "0001-01-01 is before the ledger's start 2000-01-01"),
+        ("2100-01-01", "year must be 2000-2099: '2100-01-01'"),
+        ("10000-01-01", "year must be 2000-2099: '10000-01-01'"),
+        ("0000-01-01", "year must be 2000-2099: '0000-01-01'"),
+        ("-2026-01-01", "year must be 2000-2099: '-2026-01-01'"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("award_daily",), "--date"),
+        (("award_daily", "--to=2026-11-01"), "--from"),
+        (("award_weekly",), "--week"),
+        (("export_history",), "--to"),
+        (("set_rule", "DAILY_LOGIN", "--threshold=1", "--points=1"), "--starts-on"),
+    ],
+)
+def test_what_is_no_date_is_refused(command, option, text, reason, manage):
+    code, out, err = manage(*command, f"{option}={text}")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("usage: ")
+    assert err.splitlines()[-1].startswith(f"manage.py {command[0]}: error: argument {option}: ")
+    assert err.splitlines()[-1].endswith(reason)
+    assert len(err.splitlines()[-1]) < 220
+    assert nothing_written()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        # days that cannot be judged yet
+        (
+            ("award_daily", "--date", "2026-11-25"),
+            "2026-11-25 is in the future (business date is 2026-11-24, zone UTC).",
+        ),
+        (
+            ("award_daily", "--date", "2026-11-24"),
+            "day 2026-11-24 has not ended in UTC; the last closed day is 2026-11-23.",
+        ),
+        # weeks that cannot be judged yet, or are none
+        (
+            ("award_weekly", "--week", "2026-11-18"),
+            "2026-11-18 is not a Monday; did you mean 2026-11-16?",
+        ),
+        (
+            ("award_weekly", "--from", "2026-11-09", "--to", "2026-11-17"),
+            "2026-11-17 is not a Monday; did you mean 2026-11-16?",
+        ),
+        (
+            ("award_weekly", "--week", "2026-11-23"),
+            "week 2026-11-23 has not ended in UTC; the last closed week is 2026-11-16.",
+        ),
+        (
+            ("award_weekly", "--week", "2026-11-30"),
+            "2026-11-30 is in the future (business date is 2026-11-24, zone UTC).",
+        ),
+        # ranges
+        (
+            ("award_daily", "--from", "2026-11-02", "--to", "2026-11-01"),
+            "the range is reversed: 2026-11-02 is after 2026-11-01.",
+        ),
+        (
+            ("export_history", "--from", "2026-11-02", "--to", "2026-11-01"),
+            "the range is reversed: 2026-11-02 is after 2026-11-01.",
+        ),
+        (
+            ("award_daily", "--from", "2025-01-01", "--to", "2026-11-01"),
+            "the range is too long: 670 days, max 400.",
+        ),
+        (("award_daily", "--from", "2026-11-01"), "--from and --to go together."),
+        (("award_weekly", "--to", "2026-11-02"), "--from and --to go together."),
+        (
+            ("award_daily", "--date", "2026-11-01", "--from", "2026-11-01", "--to", "2026-11-02"),
+            "choose one: --date, or --from with --to.",
+        ),
+        (
+            ("award_weekly", "--week", "2026-11-02", "--to", "2026-11-09"),
+            "choose one: --week, or --from with --to.",
+        ),
+    ],
+)
+def test_days_that_cannot_be_judged_are_refused_and_nothing_is_written(words, sentence, manage):
+    RewardRuleFactory()
+    DailyActivityFactory()
+
+    assert manage(*words) == (2, "", f"CommandError: {sentence}\n")
+    assert nothing_written()
+
+
+def test_days_follow_the_zone_of_the_business(manage, settings):
+    settings.REWARDS_TIME_ZONE = "America/Los_Angeles"
+
+    assert manage("award_daily", "--date", "2026-11-23") == (
+        2,
+        "",
+        "CommandError: day 2026-11-23 has not ended in America/Los_Angeles; "
+        "the last closed day is 2026-11-22.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("award_daily", "--week", "2026-11-16"), "unrecognized arguments: --week 2026-11-16"),
+        (("award_daily", "--user", "0"), "unrecognized arguments: --user 0"),
+        (("award_daily", "2026-11-16"), "unrecognized arguments: 2026-11-16"),
+        (("award_daily", "--date"), "argument --date: expected one argument"),
+        (("award_daily", "--format", "yaml"), "argument --format: invalid choice: 'yaml' (choose"),
+        (("set_rule",), "the following arguments are required: TYPE, --threshold, --points"),
+        (("import_activity",), "the following arguments are required: FILE"),
+        (("verify_ledger", "--nothing"), "unrecognized arguments: --nothing"),
+    ],
+)
+def test_what_is_no_option_is_refused_with_the_usage(words, reason, manage):
+    code, out, err = manage(*words)
+
+    assert (code, out) == (2, "")
+    assert err.startswith(f"usage: manage.py {words[0]} ")
+    assert reason in err.splitlines()[-1]
