@@ -438,16 +438,34 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
 
+# --- Mail -------------------------------------------------------------------------------------
+
+ADMINS = [("", address) for address in env.list("ADMINS", default=[])]
+"""Who gets mail of a run that failed, in whole or in part."""
+
+try:
+    vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://"))
+except (ValueError, ImproperlyConfigured):
+    # The URL may hold a password, so the message shows nothing of it.
+    raise ImproperlyConfigured(
+        "EMAIL_URL cannot be read; use smtp+tls://user:password@host:port."
+    ) from None
+SERVER_EMAIL = env.str("SERVER_EMAIL", default="rewards@localhost")
+
+
 # --- Logging ----------------------------------------------------------------------------------
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line"},
+        "admins": {"class": "django.utils.log.AdminEmailHandler", "level": "ERROR"},
+    },
     "loggers": {
         "rewards": {
-            "handlers": ["stderr"],
+            "handlers": ["stderr", "admins"],
             "level": env_level("LOG_LEVEL", default="INFO"),
             "propagate": False,
         }
