@@ -277,12 +277,14 @@ def _close(run: AwardRun) -> bool:
     with transaction.atomic():
         if not runs.is_judged(run):
             return False
-        if run.status == RunStatus.RUNNING:
+        is_ours = run.status == RunStatus.RUNNING
+        if is_ours:
             # Whoever was awarded has moved to the period with the award; only idle hosts are left
             # to move, so that each score is written once in a run, not twice.
             scores.roll_over(reference_date=run.reference_date)
             runs.close_run(run)
-            transaction.on_commit(lambda: _log(run))
+    if is_ours:
+        _log(run)
     return True
 
 

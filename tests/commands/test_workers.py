@@ -1,0 +1,33 @@
+"""Several processes at one run, from the command line."""
+
+from rewards.models import AwardRun, ScoreHistory
+from tests.factories import A_MONDAY, DailyActivityFactory, RewardRuleFactory
+from tests.processes import manage
+
+
+def test_local_workers_share_one_run(committed):
+    RewardRuleFactory()
+    for _ in range(30):
+        DailyActivityFactory()
+
+    code, out, err = manage(
+        "award_daily", "--date", str(A_MONDAY), "--workers", "3", REWARDS_BATCH_SIZE="1"
+    )
+
+    assert (code, "300 points in 30 awards" in out) == (0, True), err
+    run = AwardRun.objects.get()
+    assert (run.status, run.awards, run.shards.count()) == ("done", 30, 30)
+    assert ScoreHistory.objects.count() == 30
+
+
+def test_without_a_broker_to_reach_enqueuing_fails_in_a_sentence(committed):
+    DailyActivityFactory()
+
+    code, out, err = manage(
+        *("award_daily", "--date", str(A_MONDAY), "--enqueue"),
+        CELERY_BROKER_URL="redis://127.0.0.1:1/0",
+    )
+
+    assert (code, out) == (1, "")
+    assert "The queue's broker cannot be reached" in err
+    assert "Traceback" not in err
