@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import connection
-from django.db.models import Max
 
-from rewards.choices import Cadence, RunStatus
-from rewards.models import AwardRun
+from rewards.choices import Cadence
 from rewards.rules.periods import Journal, Key
 
 _LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
@@ -122,11 +120,3 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
                 error,
             ) in cursor
         }
-
-
-def events_seen(*, cadence: Cadence, reference_date: date) -> int | None:
-    """Return how much counted activity the last complete run had before it; None without one."""
-    seen: int | None = AwardRun.objects.filter(
-        cadence=cadence, reference_date=reference_date, status=RunStatus.DONE
-    ).aggregate(most=Max("events_seen"))["most"]
-    return seen

@@ -20,6 +20,9 @@ _CONTENTION = {
     "55P03",  # lock not available
 }
 
+_PARENT_IS_GONE = "23503"
+"""A row was deleted after it was looked up; whoever looks again sees that it is not there."""
+
 Result = TypeVar("Result")
 
 
@@ -42,10 +45,11 @@ def retried(work: Callable[[], Result], *, label: str) -> Result:
 def is_contention(error: Exception) -> bool:
     """Return whether another process was in the way: the same award, a deadlock, a lock."""
     cause = error.__cause__
+    state = getattr(cause, "sqlstate", "")
     if isinstance(error, IntegrityError):
-        diagnosis = getattr(cause, "diag", None)
-        return diagnosis is not None and diagnosis.constraint_name == AWARD_ONCE
-    return isinstance(error, OperationalError) and getattr(cause, "sqlstate", "") in _CONTENTION
+        constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
+        return constraint == AWARD_ONCE or state == _PARENT_IS_GONE
+    return isinstance(error, OperationalError) and state in _CONTENTION
 
 
 def _first_line(error: Exception) -> str:

@@ -16,22 +16,19 @@ from django.db.models import Q
 
 from rewards.calendar import (
     ONE_DAY,
-    ONE_WEEK,
     business_date,
-    days_between,
     last_closed_week,
     monday_of,
     sunday_of,
-    week_days,
 )
-from rewards.choices import Cadence, RuleType, RunTrigger
+from rewards.choices import RuleType, RunTrigger
 from rewards.exceptions import AlreadyRunning, RewardsError, UsageError
 from rewards.models import User
-from rewards.selectors.activity import counted_events, event_time
+from rewards.rules.periods import DUE, PeriodState
+from rewards.selectors.activity import event_time
 from rewards.selectors.database import foreign_tables, is_in_use, is_migrated
-from rewards.selectors.runs import events_seen
-from rewards.services import awarding
-from rewards.services.awarding import RunReport
+from rewards.services.awarding import RunReport, award
+from rewards.services.due import periods
 from rewards.services.ingest import import_activity
 from rewards.services.rules import set_rule
 
@@ -76,19 +73,6 @@ class Activity(Protocol):
 
     def parts(self, *, ends_on: date) -> Sequence[Iterable[str]]:
         """Return files of activity, line for line, of which the last day is `ends_on`."""
-
-
-class Period(NamedTuple):
-    """What one run judges."""
-
-    cadence: Cadence
-    reference_date: date
-
-    @property
-    def days(self) -> Sequence[date]:
-        if self.cadence == Cadence.WEEKLY:
-            return week_days(self.reference_date)
-        return [self.reference_date]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,11 +172,11 @@ def fill(
         for rule_type, terms in RULES.items()
     ]
 
-    periods = [Period(Cadence.DAILY, day) for day in days_between(first, last_day)]
-    periods += [
-        Period(Cadence.WEEKLY, each) for each in days_between(monday_of(first), last_day, ONE_WEEK)
+    due = [
+        period
+        for period in periods(now=now)
+        if period.state in DUE | {PeriodState.LATE_BEYOND_GRACE}
     ]
-    due = [period for period in periods if _is_due(period)]
     return DemoReport(
         first_day=first_day,
         last_day=last_day,
@@ -201,7 +185,14 @@ def fill(
         hosts_created=hosts_created,
         rules_written=sum(written),
         runs=[
-            _award(each, now, _part_of(on_award, done, len(due))) for done, each in enumerate(due)
+            award(
+                cadence=period.cadence,
+                reference_date=period.reference_date,
+                now=now,
+                trigger=RunTrigger.COMMAND,
+                on_progress=_part_of(on_award, done, len(due)),
+            )
+            for done, period in enumerate(due)
         ],
     )
 
@@ -245,25 +236,6 @@ def _import(
             stored += report.stored
             hosts_created += report.hosts_created
     return events, stored, hosts_created
-
-
-def _is_due(period: Period) -> bool:
-    """Return whether there is activity that no complete run of `period` has seen."""
-    seen = events_seen(cadence=period.cadence, reference_date=period.reference_date)
-    return counted_events(days=period.days) > (seen or 0)
-
-
-def _award(period: Period, now: datetime, on_progress: Progress) -> RunReport:
-    if period.cadence == Cadence.WEEKLY:
-        return awarding.award_weekly(
-            monday=period.reference_date,
-            now=now,
-            trigger=RunTrigger.COMMAND,
-            on_progress=on_progress,
-        )
-    return awarding.award_daily(
-        day=period.reference_date, now=now, trigger=RunTrigger.COMMAND, on_progress=on_progress
-    )
 
 
 def _part_of(on_progress: Progress, done: int, total: int) -> Progress:

@@ -11,8 +11,9 @@ import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
 
+from rewards.choices import Cadence
 from rewards.models import ActivityEvent, AwardRun, Host, RewardRule, ScoreHistory, User
-from rewards.services import awarding
+from rewards.services import demo as demo_service
 from rewards.services.demo import LOCK
 from tests.factories import HostFactory, RewardRuleFactory
 from tests.processes import ROOT, another_session, environment, manage, own_database
@@ -119,22 +120,24 @@ def test_a_rule_that_has_been_changed_since_stays_as_it_is():
 
 
 def test_a_run_after_an_interrupted_one_completes_it_in_a_later_week_too(monkeypatch):
-    award_weekly = awarding.award_weekly
+    award = demo_service.award
 
-    def interrupt(**kwargs):
-        raise KeyboardInterrupt
+    def interrupted_at_the_first_week(*, cadence, **kwargs):
+        if cadence == Cadence.WEEKLY:
+            raise KeyboardInterrupt
+        return award(cadence=cadence, **kwargs)
 
-    monkeypatch.setattr(awarding, "award_weekly", interrupt)
+    monkeypatch.setattr(demo_service, "award", interrupted_at_the_first_week)
     _, err, code = demo()
     assert (err, code) == ("Interrupted; safe to run again.", 130)
-    monkeypatch.setattr(awarding, "award_weekly", award_weekly)
+    monkeypatch.setattr(demo_service, "award", award)
     set_now(monkeypatch, TUESDAY + timedelta(weeks=1))
 
     out, err, code = demo()
 
     assert (err, code) == ("", 0)
     assert ledger() == sorted(expected_ledger(LAST_SUNDAY))
-    assert "awarded 0 days and 3 weeks" in out
+    assert "days and 3 weeks" in out
 
 
 def test_every_zone_has_all_days_closed_and_all_activity_in_the_past(monkeypatch, settings):

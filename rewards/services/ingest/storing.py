@@ -1,24 +1,14 @@
 """Store checked rows: the events, and with them the counts that awarding reads."""
 
-import logging
-import random
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 
 from rewards.exceptions import RewardsError
-
-logger = logging.getLogger(__name__)
-
-MAX_TRIES = 5
-"""How often a chunk is done again when other processes are in its way."""
-
-_CONTENTION = {"40001", "40P01", "55P03", "23503"}
-"""A conflict of order, a deadlock, a lock held too long, a user deleted at this moment."""
+from rewards.services.contention import MAX_TRIES, is_contention, retried
 
 _CREATE = """
     CREATE TEMPORARY TABLE arrived (
@@ -125,22 +115,20 @@ def store_rows(*, rows: Sequence[bytes], source: str, create_hosts: bool, now: d
     `rows` are as in Chunk. The number of statements does not depend on them. A second call
     stores nothing. Raises RewardsError when other processes stay in the way.
     """
-    for tries in range(1, MAX_TRIES + 1):
-        try:
-            with transaction.atomic():
-                return _store(rows, source, create_hosts, now)
-        except (OperationalError, IntegrityError) as error:
-            sqlstate = getattr(error.__cause__, "sqlstate", None)
-            if sqlstate not in _CONTENTION:
-                raise
-            if tries == MAX_TRIES:
-                raise RewardsError(
-                    f"Other processes were in the way {tries} times: {str(error).splitlines()[0]}; "
-                    "the rows before were stored, safe to run again."
-                ) from error
-            logger.info("chunk met another process (%s), try %d", sqlstate, tries)
-            time.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311 - jitter is no secret
-    raise AssertionError("the last try returns or raises")
+
+    def attempt() -> Stored:
+        with transaction.atomic():
+            return _store(rows, source, create_hosts, now)
+
+    try:
+        return retried(attempt, label="chunk")
+    except DatabaseError as error:
+        if not is_contention(error):
+            raise
+        raise RewardsError(
+            f"Other processes were in the way {MAX_TRIES} times: {str(error).splitlines()[0]}; "
+            "the rows before were stored, safe to run again."
+        ) from error
 
 
 def _store(rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime) -> Stored:
