@@ -33,7 +33,7 @@ def remove_tick(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
         ("django_celery_beat", "0019_alter_periodictasks_options"),
-        ("rewards", "0005_run_journal"),
+        ("rewards", "0008_find_hosts_by_name"),
     ]
 
     operations: ClassVar = [migrations.RunPython(create_tick, remove_tick)]
