@@ -7,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from rewards.calendar import business_date
+from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
 from rewards.services import verify
 
@@ -18,12 +19,24 @@ class Command(RewardsCommand):
         parser.add_argument(
             "--repair-scores", action="store_true", help="first rebuild scores from the ledger"
         )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="with --repair-scores: say what would be rebuilt, and change nothing",
+        )
 
-    def handle(self, *, repair_scores: bool, **_: Any) -> None:
-        repaired = verify.repair_scores() if repair_scores else None
+    def handle(self, *, repair_scores: bool, dry_run: bool, **_: Any) -> None:
+        if dry_run and not repair_scores:
+            raise UsageError("--dry-run goes with --repair-scores: without it nothing is changed.")
+        repair = verify.repair_scores(is_dry_run=dry_run) if repair_scores else None
         today = business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE))
         findings = verify.verify_ledger(today=today)
-        lines = [] if repaired is None else [f"Rebuilt {repaired:,} scores from the ledger."]
+
+        lines = []
+        if repair is not None:
+            verb = "Would rebuild" if dry_run else "Rebuilt"
+            lines.append(f"{verb} {repair.scores:,} scores from the ledger.")
+            lines += [f"    {example}" for example in repair.examples]
         for each in findings:
             lines.append(
                 f"{each.name:<4}{'ok' if not each.violations else 'BROKEN':<8}"
@@ -32,7 +45,10 @@ class Command(RewardsCommand):
             lines += [f"    {example}" for example in each.examples]
         self.report(
             "\n".join(lines),
-            {"repaired_scores": repaired, "invariants": [asdict(each) for each in findings]},
+            {
+                "repair": repair and {**asdict(repair), "is_dry_run": dry_run},
+                "invariants": [asdict(each) for each in findings],
+            },
         )
         broken = [each.name for each in findings if each.violations]
         if broken:

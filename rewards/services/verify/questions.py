@@ -1,0 +1,400 @@
+"""What must always hold, as SQL that returns the rows that break it.
+
+Invariants that need the same reading of a large table are asked in one statement, so that the
+ledger is read twice whatever it is asked: once by host, once by run and rule.
+
+The numbers are those of the project's list of invariants. Three of them have nothing to be
+asked of: awards are never reversed (I8), hosts belong to no agency (I17) and nobody is erased
+(I18).
+"""
+
+from typing import NamedTuple
+
+from rewards.models.ledger import AWARD_ONCE
+
+TRIGGER = "rewards_scorehistory_is_append_only"
+
+
+class Invariant(NamedTuple):
+    """A sentence that holds, how many rows it is asked of, and which rows break it."""
+
+    name: str
+    sentence: str
+    checked: str
+    """SQL that returns one number."""
+    broken: str
+    """SQL that returns a row for each violation."""
+
+
+class Question(NamedTuple):
+    """Invariants asked in one statement, of what its readings return.
+
+    Parameters: today, horizon (the first day that any score's period holds), min_call_seconds, and
+    days, starts and ends (the business days of all events and their windows).
+    """
+
+    readings: dict[str, str]
+    """Name of a common table expression -> its SQL; one may use those before it."""
+    invariants: list[Invariant]
+
+
+_ROWS = {
+    "ledger": "SELECT coalesce(sum(awards), 0) FROM groups",
+    "scores": "SELECT count(*) FROM rewards_score",
+    "runs": "SELECT count(*) FROM rewards_awardrun",
+    "events": "SELECT count(*) FROM rewards_activityevent",
+    "one": "SELECT 1",
+}
+
+# --- The ledger against rules, runs and activity ----------------------------------------------
+
+# Awards that agree in all but the host and what was measured: a row for each rule of each run.
+# The sum of the hosts' hashes tells one set of hosts from another without comparing each.
+_GROUPS = """
+    SELECT run_id, rule_id, rule_type, reference_date, points, threshold,
+        count(*) AS awards, min(measured) AS least, sum(hashint8(user_id)) AS hosts
+    FROM rewards_scorehistory
+    GROUP BY 1, 2, 3, 4, 5, 6
+"""
+
+_EVENTS_BY_DAY = """
+    SELECT date, sum(logins + audio_calls + video_calls) AS events
+    FROM rewards_dailyactivity
+    GROUP BY 1
+"""
+
+_EVENTS_BY_PERIOD = """
+    SELECT 'daily' AS cadence, date AS reference_date, date AS judged, events FROM events_by_day
+    UNION ALL
+    SELECT 'weekly', monday, monday + 6, sum(events)
+    FROM (SELECT date_trunc('week', date)::date AS monday, events FROM events_by_day) AS days
+    GROUP BY monday
+"""
+
+# The rules in force for each period that a run has judged. A period is settled by a run that saw
+# all its events: whatever arrived later, or was written into the rules later, is still to come.
+_TERMS = """
+    SELECT cadence, reference_date, judged, rule.rule_type, rule.threshold,
+        bool_or(run.events_seen = events AND rule.created_at <= run.started_at) AS is_settled
+    FROM rewards_awardrun AS run
+    JOIN events_by_period USING (cadence, reference_date)
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT ON (rule_type) *
+        FROM rewards_rewardrule
+        WHERE starts_on <= judged AND (rule_type = 'WEEKLY_CONSISTENCY') = (cadence = 'weekly')
+        ORDER BY rule_type, starts_on DESC
+    ) AS rule
+    WHERE run.status = 'done' AND rule.is_active
+    GROUP BY 1, 2, 3, 4, 5
+"""
+
+_MEASURED = """
+    CASE {type}
+        WHEN 'DAILY_LOGIN' THEN logins
+        WHEN 'DAILY_AUDIO_CALL_TARGET' THEN audio_calls
+        WHEN 'DAILY_VIDEO_CALL_TARGET' THEN video_calls
+    END
+"""
+
+# The hosts who have earned an award of `terms`, whether they have it or not.
+_DUE = f"""
+    SELECT reference_date, rule_type, user_id
+    FROM (
+        SELECT reference_date, rule_type, judged, user_id
+        FROM {{terms}} AS terms JOIN rewards_dailyactivity ON date = reference_date
+        WHERE cadence = 'daily' AND {_MEASURED.format(type="rule_type")} >= threshold
+        UNION ALL
+        SELECT reference_date, rule_type, judged, user_id
+        FROM {{terms}} AS terms JOIN rewards_dailyactivity
+            ON date - (extract(isodow FROM date)::integer - 1) = reference_date
+        WHERE cadence = 'weekly'
+        GROUP BY reference_date, rule_type, judged, user_id, threshold
+        HAVING count(*) >= threshold
+    ) AS earned
+    JOIN rewards_user ON rewards_user.id = user_id
+    WHERE is_host AND (left_on IS NULL OR judged <= left_on)
+"""  # noqa: S608 - constants
+
+# Where the hosts who have an award and those who have earned it are not the same, or nothing is
+# settled yet, it takes a look at each row: few days, and none as a rule.
+_SUSPECTS = f"""
+    SELECT reference_date, rule_type
+    FROM (
+        SELECT reference_date, rule_type, count(*) AS awards, sum(hashint8(user_id)) AS hosts
+        FROM ({_DUE.format(terms="terms")}) AS due
+        GROUP BY 1, 2
+    ) AS due
+    FULL JOIN (
+        SELECT reference_date, rule_type, sum(awards) AS awards, sum(hosts) AS hosts
+        FROM groups
+        GROUP BY 1, 2
+    ) AS paid USING (reference_date, rule_type)
+    WHERE (due.awards, due.hosts) IS DISTINCT FROM (paid.awards, paid.hosts)
+"""  # noqa: S608 - constants
+
+_THE_LEDGER = Question(
+    {
+        "groups": _GROUPS,
+        "events_by_day": _EVENTS_BY_DAY,
+        "events_by_period": _EVENTS_BY_PERIOD,
+        "terms": _TERMS,
+        "suspects": _SUSPECTS,
+        "suspected": """
+            SELECT reference_date, rule_type, user_id, measured
+            FROM rewards_scorehistory JOIN suspects USING (reference_date, rule_type)
+        """,
+    },
+    [
+        Invariant(
+            "I1",
+            "at most one award for a host, rule type and reference date",
+            _ROWS["ledger"],
+            """SELECT reference_date, rule_type, user_id, count(*) FROM suspected
+            GROUP BY 1, 2, 3 HAVING count(*) > 1""",
+        ),
+        Invariant(
+            "I9",
+            "every award is explained by its run and by the rule version in force",
+            _ROWS["ledger"],
+            """SELECT groups.* FROM groups
+            LEFT JOIN rewards_awardrun AS run ON run.id = run_id
+            LEFT JOIN rewards_rewardrule AS rule ON rule.id = rule_id
+            CROSS JOIN LATERAL (
+                SELECT groups.reference_date + CASE cadence WHEN 'weekly' THEN 6 ELSE 0 END AS day
+            ) AS judged
+            WHERE run.id IS NULL OR rule.id IS NULL OR NOT rule.is_active
+            OR (rule.rule_type, rule.points, rule.threshold)
+                IS DISTINCT FROM (groups.rule_type, groups.points, groups.threshold)
+            OR least < rule.threshold OR rule.starts_on > judged.day
+            OR EXISTS (
+                SELECT 1 FROM rewards_rewardrule AS newer
+                WHERE newer.rule_type = rule.rule_type
+                AND newer.starts_on > rule.starts_on AND newer.starts_on <= judged.day)""",
+        ),
+        Invariant(
+            "I10",
+            "a run pays one version of each rule",
+            _ROWS["ledger"],
+            """SELECT run_id, rule_type FROM groups
+            GROUP BY 1, 2 HAVING count(DISTINCT rule_id) > 1""",
+        ),
+        Invariant(
+            "I11",
+            "no award without its activity, none missing where a run saw all activity",
+            _ROWS["ledger"],
+            f"""SELECT 'phantom', reference_date, rule_type, user_id
+            FROM suspected LEFT JOIN (
+                SELECT date AS reference_date, user_id, logins, audio_calls, video_calls
+                FROM rewards_dailyactivity
+                WHERE date IN (SELECT reference_date FROM suspects)
+            ) AS day USING (reference_date, user_id)
+            WHERE rule_type <> 'WEEKLY_CONSISTENCY'
+            AND coalesce({_MEASURED.format(type="rule_type")}, 0) < measured
+            UNION ALL
+            SELECT 'phantom', reference_date, rule_type, user_id
+            FROM suspected
+            WHERE rule_type = 'WEEKLY_CONSISTENCY' AND measured > (
+                SELECT count(*) FROM rewards_dailyactivity AS day
+                WHERE day.user_id = suspected.user_id
+                AND date = ANY(ARRAY(SELECT reference_date + n FROM generate_series(0, 6) AS n)))
+            UNION ALL
+            SELECT 'missed', due.*
+            FROM ({
+                _DUE.format(
+                    terms="(SELECT * FROM terms JOIN suspects USING (reference_date, rule_type)"
+                    " WHERE is_settled)"
+                )
+            }) AS due
+            LEFT JOIN suspected USING (reference_date, rule_type, user_id)
+            WHERE measured IS NULL""",  # noqa: S608 - constants
+        ),
+        Invariant(
+            "I12",
+            "between the first and the last finished run no day or week with activity lacks one",
+            "SELECT count(*) FROM events_by_period",
+            """SELECT cadence, reference_date FROM events_by_period
+            JOIN (
+                SELECT cadence, min(reference_date) AS first, max(reference_date) AS last
+                FROM rewards_awardrun WHERE status = 'done' GROUP BY 1
+            ) AS done USING (cadence)
+            WHERE reference_date BETWEEN first AND last AND NOT EXISTS (
+                SELECT 1 FROM rewards_awardrun AS run
+                WHERE run.cadence = events_by_period.cadence AND run.status = 'done'
+                AND run.reference_date = events_by_period.reference_date)""",
+        ),
+        Invariant(
+            "I13",
+            "runs and their shards count exactly the rows they wrote",
+            _ROWS["runs"],
+            """SELECT run.id, run.awards, run.points, shards.awards, wrote.awards, wrote.points
+            FROM rewards_awardrun AS run
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(awards), 0) AS awards, coalesce(sum(points), 0) AS points
+                FROM rewards_awardshard WHERE run_id = run.id
+            ) AS shards
+            CROSS JOIN LATERAL (
+                SELECT coalesce(sum(awards), 0) AS awards,
+                    coalesce(sum(awards * points), 0) AS points
+                FROM groups WHERE run_id = run.id
+            ) AS wrote
+            WHERE (shards.awards, shards.points) <> (wrote.awards, wrote.points)
+            OR (run.status <> 'running'
+                AND (run.awards, run.points) <> (wrote.awards, wrote.points))""",
+        ),
+        Invariant(
+            "I15",
+            "awards are of periods that have come, and of their run's",
+            _ROWS["ledger"],
+            """SELECT groups.* FROM groups JOIN rewards_awardrun AS run ON run.id = run_id
+            WHERE groups.reference_date > %(today)s OR groups.reference_date < date '2000-01-01'
+            OR groups.reference_date <> run.reference_date
+            OR (rule_type = 'WEEKLY_CONSISTENCY') <> (cadence = 'weekly')""",
+        ),
+        Invariant(
+            "I19",
+            "all scores together are all points of the ledger",
+            _ROWS["ledger"],
+            """SELECT * FROM (
+                SELECT (SELECT coalesce(sum(lifetime), 0) FROM rewards_score) AS scores,
+                    (SELECT coalesce(sum(awards * points), 0) FROM groups) AS ledger
+            ) AS sums WHERE scores <> ledger""",
+        ),
+    ],
+)
+
+# --- The scores against the ledger ------------------------------------------------------------
+
+_THE_SCORES = Question(
+    {
+        "lifetime": """
+            SELECT user_id, sum(points) AS points FROM rewards_scorehistory GROUP BY 1
+        """,
+        "lately": """
+            SELECT user_id, reference_date, sum(points) AS points
+            FROM rewards_scorehistory WHERE reference_date >= %(horizon)s GROUP BY 1, 2
+        """,
+    },
+    [
+        Invariant(
+            "I3",
+            "lifetime is the sum of the ledger, for every host of either",
+            _ROWS["scores"],
+            """SELECT user_id, score.lifetime, lifetime.points
+            FROM rewards_score AS score FULL JOIN lifetime USING (user_id)
+            WHERE score.lifetime IS DISTINCT FROM coalesce(lifetime.points, 0)""",
+        ),
+        Invariant(
+            "I4",
+            "daily is the sum of the ledger of its day",
+            _ROWS["scores"],
+            """SELECT user_id, daily_date, daily, points
+            FROM rewards_score LEFT JOIN lately USING (user_id)
+            WHERE reference_date = daily_date AND daily <> points
+            UNION ALL
+            SELECT user_id, daily_date, daily, 0 FROM rewards_score
+            WHERE daily <> 0 AND (user_id, daily_date) NOT IN (
+                SELECT user_id, reference_date FROM lately)""",
+        ),
+        Invariant(
+            "I5",
+            "weekly is the sum of the ledger of its week",
+            _ROWS["scores"],
+            """SELECT user_id, week_start, weekly, sum(points)
+            FROM rewards_score LEFT JOIN lately USING (user_id)
+            GROUP BY user_id, week_start, weekly
+            HAVING weekly <> coalesce(sum(points) FILTER (
+                WHERE reference_date BETWEEN week_start AND week_start + 6), 0)""",
+        ),
+    ],
+)
+
+# --- Each by itself ---------------------------------------------------------------------------
+
+_GUARDS = """ARRAY['rewards_scorehistory_names_run_and_rule',
+    'rewards_awardrun_is_kept', 'rewards_awardrun_is_not_emptied',
+    'rewards_rewardrule_is_kept', 'rewards_rewardrule_is_not_emptied']"""
+
+_ALONE = [
+    Invariant(
+        "I2",
+        "the constraint that pays an award once exists, is valid and immediate",
+        _ROWS["one"],
+        f"""SELECT 'missing' WHERE NOT EXISTS (
+            SELECT 1 FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid
+            WHERE c.conrelid = 'rewards_scorehistory'::regclass AND c.conname = '{AWARD_ONCE}'
+            AND c.convalidated AND i.indisvalid AND NOT c.condeferrable)""",  # noqa: S608 - a constant
+    ),
+    Invariant(
+        "I6",
+        "the periods of scores are neither in the future nor odd",
+        _ROWS["scores"],
+        """SELECT user_id, daily_date, week_start FROM rewards_score WHERE daily_date > %(today)s
+        OR week_start > %(today)s OR extract(isodow FROM week_start) <> 1""",
+    ),
+    Invariant(
+        "I7",
+        "the ledger's trigger refuses update, delete and truncate",
+        _ROWS["one"],
+        f"""SELECT 'trigger off' WHERE NOT EXISTS (
+            SELECT 1 FROM pg_trigger WHERE tgrelid = 'rewards_scorehistory'::regclass
+            AND tgname = '{TRIGGER}' AND tgenabled IN ('O', 'A')
+            AND tgtype = 2 + 8 + 16 + 32)""",  # noqa: S608 - a constant
+    ),
+    Invariant(
+        "I14",
+        "a run ends after it begins, and weekly runs are of Mondays",
+        _ROWS["runs"],
+        """SELECT id FROM rewards_awardrun
+        WHERE finished_at < started_at OR (status = 'running') <> (finished_at IS NULL)
+        OR (cadence = 'weekly' AND extract(isodow FROM reference_date) <> 1)""",
+    ),
+    Invariant(
+        "I16",
+        "events lie on their business day, and not in the future of their arrival",
+        _ROWS["events"],
+        """SELECT source, event_id FROM rewards_activityevent
+        LEFT JOIN unnest(%(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
+            AS day (business_date, starts_at, ends_at) USING (business_date)
+        WHERE (occurred_at >= starts_at AND occurred_at < ends_at) IS NOT TRUE
+        OR occurred_at > received_at + interval '5 min'
+        OR duration_seconds NOT BETWEEN 0 AND 86400 OR event_id = '' OR source = ''""",
+    ),
+    Invariant(
+        "I20",
+        "no deletion reaches the ledger",
+        f"SELECT 1 + cardinality({_GUARDS})",
+        # The foreign key to the host, and the triggers that stand for those to rule and run.
+        f"""SELECT 'no key to the host' WHERE NOT EXISTS (
+            SELECT FROM pg_constraint
+            WHERE contype = 'f' AND conrelid = 'rewards_scorehistory'::regclass
+            AND confrelid = 'rewards_user'::regclass)
+        UNION ALL
+        SELECT conname FROM pg_constraint
+        WHERE contype = 'f' AND conrelid = 'rewards_scorehistory'::regclass
+        AND (confdeltype NOT IN ('r', 'a') OR NOT convalidated)
+        UNION ALL
+        SELECT guard FROM unnest({_GUARDS}) AS guard
+        WHERE NOT EXISTS (
+            SELECT FROM pg_trigger WHERE tgname = guard AND tgenabled IN ('O', 'A'))""",  # noqa: S608 - constants
+    ),
+    Invariant(
+        "D1",
+        "daily activity is the count of its events",
+        "SELECT count(*) FROM rewards_dailyactivity",
+        """SELECT * FROM (
+            SELECT user_id, business_date AS date,
+                count(*) FILTER (WHERE kind = 'login') AS logins,
+                count(*) FILTER (WHERE kind = 'audio_call') AS audio_calls,
+                count(*) FILTER (WHERE kind = 'video_call') AS video_calls,
+                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'audio_call'), 0) AS audio,
+                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'video_call'), 0) AS video
+            FROM rewards_activityevent
+            WHERE kind = 'login' OR duration_seconds >= %(min_call_seconds)s
+            GROUP BY 1, 2
+        ) e FULL JOIN rewards_dailyactivity d USING (user_id, date)
+        WHERE (e.logins, e.audio_calls, e.video_calls, e.audio, e.video) IS DISTINCT FROM
+            (d.logins, d.audio_calls, d.video_calls, d.audio_seconds, d.video_seconds)""",
+    ),
+]
+
+QUESTIONS = [_THE_LEDGER, _THE_SCORES, *(Question({}, [each]) for each in _ALONE)]
