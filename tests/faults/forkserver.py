@@ -51,8 +51,17 @@ class ForkServer:
             },
         )
 
-    def start(self, *argv: str, database: dict[str, Any], settings: dict[str, Any]) -> "Started":
-        """Start `manage.py ARGV` on a database, with settings that differ."""
+    def start(
+        self,
+        *argv: str,
+        database: dict[str, Any],
+        settings: dict[str, Any],
+        environment: dict[str, str],
+    ) -> "Started":
+        """Start `manage.py ARGV` on a database, with settings that differ.
+
+        `environment` says the same to processes that this one starts in turn.
+        """
         with self._lock:
             self._started += 1
             files = self._folder / f"{self._started}"
@@ -61,6 +70,7 @@ class ForkServer:
                 "argv": ["manage.py", *argv],
                 "database": database,
                 "settings": settings,
+                "environment": environment,
                 "files": str(files),
             }
         )
@@ -132,7 +142,11 @@ def _serve() -> None:
 
 
 def _become(
-    argv: list[str], database: dict[str, Any], settings: dict[str, Any], files: str
+    argv: list[str],
+    database: dict[str, Any],
+    settings: dict[str, Any],
+    environment: dict[str, str],
+    files: str,
 ) -> NoReturn:
     from django.conf import settings as django_settings
     from django.core.management import execute_from_command_line
@@ -144,6 +158,7 @@ def _become(
     for number, handle in enumerate([nothing, out, err]):
         os.dup2(handle, number)
     connections.settings["default"] |= database
+    os.environ.update(environment)
     for name, value in settings.items():
         setattr(django_settings, name, value)
     code = 1

@@ -22,11 +22,6 @@ class Job:
     before: Callable[[Database], None] = lambda database: None
     settings: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """The settings, as manage.py reads them."""
-        return {name: str(value) for name, value in self.settings.items()}
-
     def __str__(self) -> str:
         return self.name
 

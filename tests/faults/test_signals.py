@@ -25,7 +25,7 @@ def test_a_signal_in_a_batch_ends_the_command_and_the_next_run_completes_it(
             where=lambda message: message.number == copies[-1].number,
             strike=lambda session: session.kill(signum),
         ) as interposer:
-            process = database.program(*golden.argv, via=interposer, **job.environment)
+            process = database.program(*golden.argv, via=interposer, **job.settings)
             _, err = process.communicate(timeout=30)
         fault("F4", f"{signal.Signals(signum).name}: {job}", interposer.fired)
 

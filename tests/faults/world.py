@@ -149,7 +149,18 @@ class Database:
                 "OPTIONS": {"options": timeouts},
             },
             settings=settings,
+            environment=self._environment(via, settings),
         )
+
+    def _environment(self, via: Interposer | None, settings: dict[str, Any]) -> dict[str, str]:
+        server = self.server.parameters
+        host = via.folder if via else server["host"]
+        return {
+            "DJANGO_SETTINGS_MODULE": "rewards_site.settings",
+            "DATABASE_URL": f"postgres://{server['user']}:{server['password']}@/{self.name}"
+            f"?host={host}&port={server['port']}",
+            "DEBUG": "true",
+        } | {name: str(value) for name, value in settings.items()}
 
     def manage(self, *argv: str, **how: Any) -> Outcome:
         """Run a command, started as in start()."""
@@ -161,21 +172,12 @@ class Database:
         assert outcome.code == 0, outcome
 
     def program(
-        self, *argv: str, via: Interposer | None = None, **environment: str
+        self, *argv: str, via: Interposer | None = None, **settings: Any
     ) -> "subprocess.Popen[str]":
         """Start manage.py itself, as a person would."""
-        server = self.server.parameters
-        host = via.folder if via else server["host"]
         return subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), *argv],
-            env=os.environ
-            | {
-                "DJANGO_SETTINGS_MODULE": "rewards_site.settings",
-                "DATABASE_URL": f"postgres://{server['user']}:{server['password']}@/{self.name}"
-                f"?host={host}&port={server['port']}",
-                "DEBUG": "true",
-            }
-            | environment,
+            env=os.environ | self._environment(via, settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
