@@ -37,7 +37,7 @@ def retried(work: Callable[[], Result], *, label: str) -> Result:
         except DatabaseError as error:
             if not is_contention(error):
                 raise
-            logger.info("%s met another process, try %d: %s", label, tries, _first_line(error))
+            logger.info("%s met another process, try %d: %s", label, tries, first_line(error))
             time.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311 - jitter is no secret
     return work()
 
@@ -52,5 +52,6 @@ def is_contention(error: Exception) -> bool:
     return isinstance(error, OperationalError) and state in _CONTENTION
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what `error` says, without the details that PostgreSQL adds."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -187,3 +187,49 @@ def test_ten_thousand_logins_of_one_host_are_one_award(week, folder, fault):
         awards = [row for row in database.state().ledger if row[0] == "busy"]
         assert awards == [("busy", "DAILY_LOGIN", MONDAY, 10, 10_000, 1)]
         assert database.broken() == set()
+
+
+def test_a_rule_edited_before_the_first_award_is_either_refused_or_paid(golden_of, fault):
+    golden = golden_of(AWARD_DAILY)
+    with golden.before.server.copy(golden.before) as database:
+
+        def edit(session: Session) -> None:
+            """Nothing is awarded yet of the day, so nothing in the ledger stands against it."""
+            database.manage(
+                "set_rule", "DAILY_LOGIN", "--threshold", "1", "--points", "77",
+                "--starts-on", day(6),
+            )  # fmt: skip
+
+        with database.interposer(where=first_copy, strike=edit) as interposer:
+            outcome = database.manage(*golden.argv, via=interposer, **AWARD_DAILY.settings)
+        fault("F29", "rule edited before the first award of a run", interposer.fired)
+
+        assert outcome.code == 0, outcome
+        database.prepare(*golden.argv, **AWARD_DAILY.settings)
+        assert database.broken() == set()
+        assert database.query(AGREES_WITH_RULES) == []
+
+
+def test_a_host_who_is_deleted_in_a_run_fails_nobody_elses_award(golden_of, fault):
+    golden = golden_of(AWARD_DAILY)
+    with golden.before.server.copy(golden.before) as database:
+        # Someone new and active on the day, in one batch with others, and without any award.
+        activity = write_activity(
+            database.server.folder, [("passer-by", datetime.fromisoformat(f"{day(6)}T12:00+00:00"))]
+        )
+        database.prepare("import_activity", str(activity), "--source", "x", "--create-hosts")
+
+        def delete(session: Session) -> None:
+            database.execute(
+                "WITH e AS (DELETE FROM rewards_activityevent WHERE source = 'x'),"
+                " d AS (DELETE FROM rewards_dailyactivity d USING rewards_user u"
+                " WHERE u.id = d.user_id AND u.external_id = 'passer-by')"
+                " DELETE FROM rewards_user WHERE external_id = 'passer-by'"
+            )
+
+        with database.interposer(where=first_copy, strike=delete) as interposer:
+            outcome = database.manage(*golden.argv, via=interposer)
+        fault("F30", "host deleted in a run", interposer.fired)
+
+        assert outcome.code == 0, outcome
+        assert (database.broken(), database.state()) == (set(), golden.state)

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from tests.faults.interposer import Message, Session, Strike
-from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, Golden
+from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, ROLL_OVER, Golden
 from tests.faults.world import AFTER_RECOVERY, Database, day
 
 BUSY = 3
@@ -100,7 +100,7 @@ def commits_a_change_of_scores() -> Callable[[Message], bool]:
     return where
 
 
-@pytest.mark.parametrize("job", [AWARD_DAILY, AWARD_WEEKLY], ids=str)
+@pytest.mark.parametrize("job", [AWARD_DAILY, AWARD_WEEKLY, ROLL_OVER], ids=str)
 def test_the_victim_of_a_deadlock_does_its_batch_again(job, golden_of, fault):
     golden = golden_of(job)
     with golden.before.server.copy(golden.before) as database, database.connect() as admin:

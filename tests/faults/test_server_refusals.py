@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY, JOBS
+from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, JOBS
 from tests.faults.world import AFTER_RECOVERY
 
 TABLES = [
@@ -20,6 +20,29 @@ def assert_ended_with_a_sentence(outcome, *, codes):
     assert outcome.code in codes, outcome
     [said] = [line for line in outcome.err.splitlines() if line.startswith("CommandError: ")]
     assert outcome.err.endswith(said + "\n")
+
+
+def test_the_batches_of_others_are_written_while_someone_keeps_a_score_locked(golden_of, fault):
+    golden = golden_of(AWARD_WEEKLY)
+    with golden.before.server.copy(golden.before) as database, database.connect() as admin:
+        admin.execute("BEGIN")
+        [(user,)] = admin.execute(
+            "SELECT user_id FROM rewards_score ORDER BY user_id LIMIT 1 FOR UPDATE"
+        ).fetchall()
+        outcome = database.manage(*golden.argv, lock_timeout="100ms", **AWARD_WEEKLY.settings)
+        fault("F8", "a score locked for long")
+
+        assert_ended_with_a_sentence(outcome, codes={4})
+        assert "lock timeout" in outcome.err
+        paid = database.query(
+            "SELECT user_id FROM rewards_scorehistory WHERE rule_type = 'WEEKLY_CONSISTENCY'"
+        )
+        assert paid
+        assert (user,) not in paid
+        assert database.broken() <= AFTER_RECOVERY
+        admin.execute("ROLLBACK")
+        database.prepare(*golden.argv, **AWARD_WEEKLY.settings)
+        assert (database.broken(), database.state()) == (set(), golden.state)
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 
 from rewards.calendar import (
     business_date,
@@ -26,7 +26,7 @@ from rewards.selectors.rules import rules_in_force, rules_of_versions
 from rewards.services import runs, scores
 from rewards.services.awarding.batch import Job, award_span, judge_span, tally_of
 from rewards.services.connections import is_lost
-from rewards.services.contention import retried
+from rewards.services.contention import first_line, retried
 from rewards.services.runs import Tally
 
 logger = logging.getLogger(__name__)
@@ -267,8 +267,10 @@ def _award_next_shard(job: Job, run: AwardRun) -> bool:
         if shard is None or is_lost(error):
             raise
         # The end of the run is what ADMINS get mail of, once, not each batch.
-        logger.warning("batch failed: %s", shard, exc_info=True)
-        runs.fail_shard(shard, error=f"{type(error).__name__}: {error}".strip())
+        # What a statement was cancelled for says all there is; other causes have to be found.
+        is_plain = isinstance(error, OperationalError)
+        logger.warning("batch failed: %s: %s", shard, first_line(error), exc_info=not is_plain)
+        runs.fail_shard(shard, error=f"{type(error).__name__}: {first_line(error)}")
         return True
 
 
