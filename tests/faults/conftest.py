@@ -43,8 +43,13 @@ def week(server: Server, folder: Path) -> Database:
     return make_week(server, folder)
 
 
+@pytest.fixture(scope="session")
+def empty(server: Server) -> Database:
+    """Tables and nothing in them. Copy it, never change it."""
+    return migrated(server)
+
+
 def migrated(server: Server) -> Database:
-    """Return a database with tables and nothing in them."""
     database = server.database()
     database.prepare("migrate", "--verbosity", "0")
     database.settle()

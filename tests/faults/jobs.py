@@ -36,6 +36,11 @@ class Golden:
     state: State
 
 
+def writes_awards(message: Message) -> bool:
+    """A batch is judged, and about to be written."""
+    return "COPY rewards_scorehistory" in message.text
+
+
 def set_rules(database: Database) -> None:
     for rule_type, threshold, points in (
         ("DAILY_LOGIN", 1, 10),
@@ -122,4 +127,25 @@ IMPORT_ACTIVITY = Job(
     argv=lambda folder: ["import_activity", str(write_two_chunks(folder)), "--create-hosts"],
 )
 
-JOBS = [AWARD_DAILY, AWARD_WEEKLY, ROLL_OVER, IMPORT_ACTIVITY]
+AWARD_DUE = Job(  # the last two days and the week
+    name="award_due",
+    argv=lambda folder: ["award_due"],
+    before=lambda database: database.prepare("award_daily", "--from", day(0), "--to", day(4)),
+    settings=TWO_HOSTS_A_BATCH,
+)
+
+
+def _leave_a_run_open(database: Database) -> None:
+    AWARD_DAILY.before(database)
+    with database.interposer(where=writes_awards) as interposer:
+        database.manage(*AWARD_DAILY.argv(Path()), via=interposer, **AWARD_DAILY.settings)
+    assert database.query("SELECT id FROM rewards_awardrun WHERE status = 'running'") == [(7,)]
+
+
+A_SHARD = Job(  # what a second process does for a run
+    name="award_shards",
+    argv=lambda folder: ["award_shards", "7"],
+    before=_leave_a_run_open,
+)
+
+JOBS = [AWARD_DAILY, AWARD_WEEKLY, AWARD_DUE, A_SHARD, ROLL_OVER, IMPORT_ACTIVITY]

@@ -4,9 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.faults.conftest import migrated
 from tests.faults.jobs import write_activity
-from tests.faults.world import Database, Server
+from tests.faults.world import Database
 
 A_MOMENT = timedelta(microseconds=1)
 
@@ -34,11 +33,6 @@ DAYS = [
     ("Asia/Kathmandu", "2024-02-29", "2024-02-28T18:15", "2024-02-29T18:15"),
     ("Pacific/Kiritimati", "2024-01-01", "2023-12-31T10:00", "2024-01-01T10:00"),
 ]
-
-
-@pytest.fixture(scope="module")
-def empty(server: Server) -> Database:
-    return migrated(server)
 
 
 def instant(text: str) -> datetime:

@@ -5,13 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.faults.interposer import Message, Session
-from tests.faults.jobs import AWARD_DAILY, write_activity, write_two_chunks
+from tests.faults.jobs import AWARD_DAILY, write_activity, write_two_chunks, writes_awards
 from tests.faults.world import AFTER_RECOVERY, MONDAY, day
-
-
-def first_copy(message: Message) -> bool:
-    """The first batch is judged, and about to be written."""
-    return "COPY rewards_scorehistory" in message.text
 
 
 def second_batch(golden) -> int:
@@ -144,7 +139,7 @@ def test_a_host_who_leaves_in_a_run_keeps_what_was_earned_until_then(golden_of, 
             database.execute("UPDATE rewards_user SET left_on = %s", day(6))
             database.execute("UPDATE rewards_user SET is_active = false")
 
-        with database.interposer(where=first_copy, strike=leave) as interposer:
+        with database.interposer(where=writes_awards, strike=leave) as interposer:
             outcome = database.manage(*golden.argv, via=interposer, **AWARD_DAILY.settings)
         fault("F30", "hosts deactivated in a run", interposer.fired)
 
@@ -200,7 +195,7 @@ def test_a_rule_edited_before_the_first_award_is_either_refused_or_paid(golden_o
                 "--starts-on", day(6),
             )  # fmt: skip
 
-        with database.interposer(where=first_copy, strike=edit) as interposer:
+        with database.interposer(where=writes_awards, strike=edit) as interposer:
             outcome = database.manage(*golden.argv, via=interposer, **AWARD_DAILY.settings)
         fault("F29", "rule edited before the first award of a run", interposer.fired)
 
@@ -227,9 +222,38 @@ def test_a_host_who_is_deleted_in_a_run_fails_nobody_elses_award(golden_of, faul
                 " DELETE FROM rewards_user WHERE external_id = 'passer-by'"
             )
 
-        with database.interposer(where=first_copy, strike=delete) as interposer:
+        with database.interposer(where=writes_awards, strike=delete) as interposer:
             outcome = database.manage(*golden.argv, via=interposer)
         fault("F30", "host deleted in a run", interposer.fired)
 
         assert outcome.code == 0, outcome
         assert (database.broken(), database.state()) == (set(), golden.state)
+
+
+def test_a_host_who_is_deleted_in_an_import_turns_away_only_the_own_rows(week, folder, fault):
+    noon = datetime.combine(MONDAY, datetime.min.time(), UTC) + timedelta(hours=12)
+    with week.server.copy(week) as database:
+        passing = str(write_activity(folder, [("passer-by", noon)]))
+        database.prepare("import_activity", passing, "--source", "x", "--create-hosts")
+        database.execute("DELETE FROM rewards_activityevent WHERE source = 'x'")
+        database.execute(
+            "DELETE FROM rewards_dailyactivity WHERE user_id ="
+            " (SELECT id FROM rewards_user WHERE external_id = 'passer-by')"
+        )
+        before = database.state()
+
+        with database.connect() as admin:
+            admin.execute("BEGIN")
+            admin.execute("DELETE FROM rewards_user WHERE external_id = 'passer-by'")
+            rows = str(write_activity(folder, [("passer-by", noon), ("host-1", noon)]))
+            process = database.start("import_activity", rows, "--source", "y")
+            database.wait_until(lambda: database.waiting() == 1)
+            admin.execute("COMMIT")
+        outcome = process.wait()
+        fault("F30", "host deleted in an import")
+
+        assert outcome.code == 4, outcome
+        assert "1 of 2 rows stored, 1 rejected" in outcome.out
+        new = [row[:3] for row in database.state().events if row not in before.events]
+        assert new == [("y", "2", "host-1")]
+        assert database.broken() == set()

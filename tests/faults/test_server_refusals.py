@@ -1,5 +1,8 @@
 """A server that makes a job wait, ends it, or refuses it: one sentence, and a clean next run."""
 
+import os
+import signal
+
 import pytest
 
 from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, JOBS
@@ -42,6 +45,27 @@ def test_the_batches_of_others_are_written_while_someone_keeps_a_score_locked(go
         assert database.broken() <= AFTER_RECOVERY
         admin.execute("ROLLBACK")
         database.prepare(*golden.argv, **AWARD_WEEKLY.settings)
+        assert (database.broken(), database.state()) == (set(), golden.state)
+
+
+def test_a_dead_process_whose_statement_still_waits_keeps_others_off_until_it_gives_up(
+    golden_of, fault
+):
+    golden = golden_of(AWARD_DAILY)
+    with golden.before.server.copy(golden.before) as database:
+        with database.connect() as admin:
+            admin.execute("BEGIN")
+            admin.execute("LOCK TABLE rewards_score IN ACCESS EXCLUSIVE MODE")
+            process = database.start(*golden.argv, lock_timeout="1s", **AWARD_DAILY.settings)
+            database.wait_until(lambda: database.waiting() == 1)
+            os.kill(process.pid, signal.SIGKILL)
+            second = database.manage(*golden.argv, **AWARD_DAILY.settings)
+            database.wait_until(lambda: database.waiting() == 0)
+        fault("F8", "killed while its statement waits for a lock")
+
+        assert (process.wait().code, second.code) == (-9, 3)
+        database.settle()
+        database.prepare(*golden.argv, **AWARD_DAILY.settings)
         assert (database.broken(), database.state()) == (set(), golden.state)
 
 
