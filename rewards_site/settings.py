@@ -185,9 +185,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     # A message whose worker died comes back after this many seconds, found by a sweep every ten.
-    # The tick hands out the work anew before that, so this is a second net; but it must be longer
-    # than any task, which would run twice otherwise.
-    "visibility_timeout": 900,
+    # It must be longer than any task, which would run twice otherwise; a task makes way after a
+    # minute. The tick may hand out the work anew before that.
+    "visibility_timeout": 360,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
     # A broker that went away without a word is noticed.
@@ -207,8 +207,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_REDIRECT_STDOUTS = False  # it would log a traceback sign by sign
-CELERY_TASK_SOFT_TIME_LIMIT = 540
-CELERY_TASK_TIME_LIMIT = 600
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
 
 
 # --- Applications -----------------------------------------------------------------------------

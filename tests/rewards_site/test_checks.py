@@ -18,12 +18,12 @@ def test_the_setup_is_sound():
     ("name", "value", "expected"),
     [
         # as long as the timeout: handed out again while it still runs
-        ("task_time_limit", 900, "rewards_site.E001"),
+        ("task_time_limit", 360, "rewards_site.E001"),
         # no limit at all
         ("task_time_limit", None, "rewards_site.E001"),
         # kombu's own default holds when none is named: an hour
         ("broker_transport_options", {}, None),
-        ("broker_transport_options", {"visibility_timeout": 600}, "rewards_site.E001"),
+        ("broker_transport_options", {"visibility_timeout": 300}, "rewards_site.E001"),
         ("accept_content", ["json", "pickle"], "rewards_site.E002"),
         ("accept_content", [], "rewards_site.E002"),
         ("timezone", "Europe/Berlin", "rewards_site.E003"),
