@@ -1,0 +1,57 @@
+"""The sample of all these tests: held back in the middle, and looked at in the end."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rewards.choices import Cadence, RunStatus
+from rewards.models import AwardRun
+from tests.disturbed import BARRIER
+from tests.processes import another_session, barrier
+from tests.test_sample import EXPECTED, exported, in_process
+
+DAYS = 16
+WEEKS = 3
+"""With activity, in the sample."""
+
+HELD = "2004-04-28"
+"""A Wednesday in the middle, of many hosts."""
+
+
+@contextmanager
+def held_in_the_middle() -> Iterator[Callable[[], None]]:
+    """Hold back whoever awards one host of HELD, amid a batch; yields what lets them go."""
+    with another_session() as session:
+        session.execute(
+            f"""
+            CREATE FUNCTION wait_at_barrier() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                PERFORM pg_advisory_xact_lock_shared({BARRIER});
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER wait_at_barrier BEFORE INSERT ON rewards_scorehistory FOR EACH ROW
+            WHEN (NEW.reference_date = '{HELD}' AND NEW.user_id % 50 = 0)
+            EXECUTE FUNCTION wait_at_barrier();
+            """
+        )
+    with barrier() as release:
+        yield release
+
+
+def everything_is_done() -> bool:
+    runs = AwardRun.objects.filter(status=RunStatus.DONE)
+    return runs.count() >= DAYS + WEEKS
+
+
+def assert_as_if_undisturbed(folder: Path) -> None:
+    """Every award once, one done run for each period and nothing left open, all invariants."""
+    assert exported(folder) == EXPECTED["UTC"].read_bytes()
+    in_process("verify_ledger")
+    runs = list(AwardRun.objects.values_list("cadence", "reference_date", "status"))
+    assert {status for *_, status in runs} == {RunStatus.DONE}
+    assert Counter(cadence for cadence, *_ in set(runs)) == {
+        Cadence.DAILY: DAYS,
+        Cadence.WEEKLY: WEEKS,
+    }
+    assert len(set(runs)) == len(runs)
