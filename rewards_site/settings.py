@@ -295,25 +295,34 @@ UNFOLD = {
     "SITE_SUBHEADER": "What hosts earn, and why",
     "SITE_SYMBOL": "redeem",
     "SITE_URL": None,  # the admin is the site
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("rewards/icon.svg"),
+        }
+    ],
+    "DASHBOARD_CALLBACK": "rewards.admin.dashboard.dashboard",
     "STYLES": [lambda request: static("rewards/admin.css")],
     "SIDEBAR": {
         "navigation": [
-            {"title": "Rules", "items": [_page("Rules", "tune", "rewardrule")]},
-            {"title": "Hosts", "items": [_page("Hosts", "headset_mic", "host")]},
+            {
+                "items": [
+                    {
+                        "title": "Overview",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:index"),
+                    },
+                    _page("Rules", "tune", "rewardrule"),
+                    _page("Hosts", "headset_mic", "host"),
+                    _page("Runs", "play_circle", "awardrun"),
+                ]
+            },
             {
                 "title": "Ledger",
                 "items": [
                     _page("Awards", "receipt_long", "scorehistory"),
                     _page("Leaderboard", "leaderboard", "score", "leaderboard"),
-                ],
-            },
-            {
-                "title": "Runs",
-                "items": [
-                    _page("Runs", "play_circle", "awardrun"),
-                    _superuser_page(
-                        "Schedule", "schedule", "django_celery_beat_periodictask_changelist"
-                    ),
                 ],
             },
             {
@@ -324,10 +333,13 @@ UNFOLD = {
                 ],
             },
             {
-                "title": "Staff",
+                "title": "Set-up",
                 "items": [
                     _superuser_page("Staff", "badge", "rewards_user_changelist"),
                     _superuser_page("Groups", "group", "auth_group_changelist"),
+                    _superuser_page(
+                        "Schedule", "schedule", "django_celery_beat_periodictask_changelist"
+                    ),
                 ],
             },
         ]

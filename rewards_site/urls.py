@@ -4,7 +4,7 @@ from django.views.generic import RedirectView
 
 admin.site.site_header = "Rewards"
 admin.site.site_title = "Rewards"
-admin.site.index_title = "What hosts earn, and why"
+admin.site.index_title = "Overview"
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

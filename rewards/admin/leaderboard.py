@@ -1,7 +1,8 @@
 """Who leads: this week, last week, or over any days."""
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django import forms
@@ -16,12 +17,11 @@ from rewards.admin.export import download
 from rewards.admin.fields import DayField, DayInput
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.admin.wording import business_today, host_link, number
-from rewards.calendar import ONE_WEEK, monday_of, sunday_of
+from rewards.calendar import ONE_DAY, ONE_WEEK, monday_of, sunday_of
 from rewards.models import Score, User
-from rewards.selectors.leaders import leaders, ranking
-
-LEADERS = 100
-"""Hosts on the page; a download has all of them."""
+from rewards.selectors.leaders import Leader, leaders, leaders_by_journal, ranking
+from rewards.selectors.runs import latest_judged_day
+from rewards.services.runs import MAX_LEADERS
 
 PATIENCE = "15s"
 """How long the database may add up for a page before the reader is asked for fewer days."""
@@ -62,26 +62,27 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         ]
 
     def leaderboard_view(self, request: HttpRequest) -> HttpResponse:
-        """Show who was paid most for the days asked for, or for this week."""
+        """Show who was paid most for the days asked for, or for the latest week."""
         form = self._period(request)
         context = {
             **self.admin_site.each_context(request),
             "title": "Leaderboard",
             "form": form,
             "weeks": _weeks(form),
-            "size": LEADERS,
+            "size": MAX_LEADERS,
         }
         if form.is_valid():
             first, last = form.cleaned_data["first"], form.cleaned_data["last"]
-            rows = _ranking(first, last)
-            context |= {"first": first, "last": last, "is_too_much": rows is None}
-            if rows:
-                context["ranking"] = {"headers": ["Rank", "Host", "Points", "Awards"], "rows": rows}
+            found = _leaders(first, last)
+            context |= {"first": first, "last": last, "is_too_much": found is None}
+            if found:
+                rows = [[each.rank, each.host, each.points] for each in ranked(found)]
+                context["ranking"] = {"headers": ["Rank", "Host", "Points"], "rows": rows}
             context["query"] = f"?{urlencode({'first': first, 'last': last})}"
         return TemplateResponse(request, "admin/rewards/leaderboard.html", context)
 
     def leaderboard_export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
-        """Send the whole ranking of the days asked for, or of this week."""
+        """Send the whole ranking of the days asked for, or of the latest week."""
         form = self._period(request)
         if not form.is_valid():
             there = reverse("admin:rewards_score_leaderboard")
@@ -90,7 +91,7 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         return download(
             name=f"leaderboard-{first}-{last}",
             file_format=file_format,
-            header=("rank", "user_id", "points", "awards"),
+            header=("rank", "user_id", "points"),
             rows=(
                 (rank, *row) for rank, row in enumerate(ranking(first=first, last=last), start=1)
             ),
@@ -99,40 +100,66 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
     def _period(self, request: HttpRequest) -> PeriodForm:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        monday = monday_of(business_today())
-        this_week = {"first": str(monday), "last": str(sunday_of(monday))}
-        return PeriodForm(request.GET if request.GET else this_week)
+        return PeriodForm(request.GET or _days(latest_monday()))
+
+
+class Ranked(NamedTuple):
+    """A line of a ranking, as people read it."""
+
+    rank: str
+    host: SafeString
+    points: str
+
+
+def ranked(found: Sequence[Leader]) -> list[Ranked]:
+    """Return leaders by their names, in one query."""
+    names = User.objects.in_bulk([leader.user for leader in found])
+    return [
+        Ranked(
+            number(rank),
+            host_link(leader.user, names[leader.user].external_id),
+            number(leader.points),
+        )
+        for rank, leader in enumerate(found, start=1)
+    ]
+
+
+def latest_monday() -> date:
+    """Return the Monday of the week of the latest day judged, which scores call weekly too."""
+    return monday_of(latest_judged_day() or business_today() - ONE_DAY)
+
+
+def week_query(monday: date) -> str:
+    """Return what makes the address of the leaderboard that of a week."""
+    return f"?{urlencode(_days(monday))}"
+
+
+def _days(monday: date) -> dict[str, str]:
+    return {"first": str(monday), "last": str(sunday_of(monday))}
 
 
 def _weeks(form: PeriodForm) -> list[dict[str, Any]]:
-    """Return the links to this week and the last one."""
-    this_monday = monday_of(business_today())
-    asked = (str(form["first"].value()), str(form["last"].value()))
-    weeks = []
-    for title, monday in (("This week", this_monday), ("Last week", this_monday - ONE_WEEK)):
-        days = {"first": str(monday), "last": str(sunday_of(monday))}
-        is_active = asked == tuple(days.values())
-        weeks.append({"title": title, "link": f"?{urlencode(days)}", "active": is_active})
-    return weeks
+    """Return the links to the latest week and the one before."""
+    latest = latest_monday()
+    asked = {name: str(form[name].value()) for name in ("first", "last")}
+    return [
+        {"title": title, "link": week_query(monday), "active": asked == _days(monday)}
+        for title, monday in (("Latest week", latest), ("Week before", latest - ONE_WEEK))
+    ]
 
 
-def _ranking(first: date, last: date) -> list[list[str | SafeString]] | None:
-    """Return the rows of the page; None when that is too much to add up while someone waits."""
+def _leaders(first: date, last: date) -> list[Leader] | None:
+    """Return who leads; None when that is too much to add up while someone waits.
+
+    Of a week, the run journal knows; other days are added up from the ledger.
+    """
+    if first == monday_of(first) and last == sunday_of(first):
+        return leaders_by_journal(monday=first)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
-            rows = leaders(first=first, last=last, limit=LEADERS)
+            return leaders(first=first, last=last, limit=MAX_LEADERS)
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != QUERY_CANCELED:
             raise
         return None
-    names = User.objects.in_bulk([leader.user for leader in rows])
-    return [
-        [
-            number(rank),
-            host_link(leader.user, names[leader.user].external_id),
-            number(leader.points),
-            number(leader.awards),
-        ]
-        for rank, leader in enumerate(rows, start=1)
-    ]

@@ -39,6 +39,9 @@ class AwardRun(models.Model):
         help_text="Counted activity of the period when the run began; more of it now is late."
     )
     hosts_evaluated = models.PositiveBigIntegerField(default=0)
+    rewarded = models.PositiveBigIntegerField(
+        default=0, help_text="Hosts that had no award for the reference date before."
+    )
     rejected = models.PositiveBigIntegerField(
         default=0, help_text="Hosts that were not judged, because their shard failed."
     )
@@ -46,6 +49,12 @@ class AwardRun(models.Model):
     points = models.PositiveBigIntegerField(default=0)
     by_rule = models.JSONField(
         default=dict, help_text='For each rule type {"awards": number, "points": sum}.'
+    )
+    leaders = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="[host, points] of those who led the week of the reference date when the run "
+        "ended, so that nobody has to add a week up to see them.",
     )
     error = models.TextField(blank=True)
 
@@ -107,6 +116,7 @@ class AwardShard(models.Model):
     status = models.CharField(max_length=8, choices=ShardStatus, default=ShardStatus.PENDING)
     finished_at = models.DateTimeField(null=True, blank=True)
     hosts_evaluated = models.PositiveIntegerField(default=0)
+    rewarded = models.PositiveIntegerField(default=0)
     awards = models.PositiveIntegerField(default=0)
     points = models.PositiveBigIntegerField(default=0)
     by_rule = models.JSONField(default=dict)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from django.db.models import Count, Sum
+from django.db.models import Exists, Sum
 
-from rewards.models import ScoreHistory
+from rewards.calendar import sunday_of
+from rewards.choices import RunStatus
+from rewards.models import AwardRun, Score, ScoreHistory
 
 
 class Leader(NamedTuple):
@@ -14,7 +16,6 @@ class Leader(NamedTuple):
 
     user: int
     points: int
-    awards: int
 
 
 def leaders(*, first: date, last: date, limit: int) -> list[Leader]:
@@ -22,19 +23,46 @@ def leaders(*, first: date, last: date, limit: int) -> list[Leader]:
     sums = (
         ScoreHistory.objects.in_days(first, last)
         .values_list("user_id")
-        .annotate(all_points=Sum("points"), awards=Count("*"))
+        .annotate(all_points=Sum("points"))
         .order_by("-all_points", "user_id")
     )
     return [Leader(*row) for row in sums[:limit]]
 
 
-def ranking(*, first: date, last: date) -> Iterator[tuple[str | None, int, int]]:
-    """Yield (external id, points, awards) of all hosts paid for `first`..`last`, as leaders."""
+def leaders_of_week(*, monday: date, limit: int) -> list[Leader]:
+    """Return the leaders of the week of `monday`: from the scores, while they are of that week.
+
+    Once a later day has a run, some scores are of a later week, and the ledger is added up.
+    """
+    later = AwardRun.objects.filter(reference_date__gt=sunday_of(monday))
+    scores = (
+        Score.objects.filter(~Exists(later), week_start=monday, weekly__gt=0)
+        .order_by("-weekly", "user_id")
+        .values_list("user_id", "weekly")
+    )
+    found = [Leader(*row) for row in scores[:limit]]
+    return found or leaders(first=monday, last=sunday_of(monday), limit=limit)
+
+
+def leaders_by_journal(*, monday: date) -> list[Leader]:
+    """Return the leaders of the week of `monday` as its latest run to end has noted them."""
+    run = (
+        AwardRun.objects.filter(reference_date__range=(monday, sunday_of(monday)))
+        .exclude(status=RunStatus.RUNNING)
+        .order_by("-finished_at", "-pk")
+        .values_list("leaders", flat=True)
+        .first()
+    )
+    return [Leader(*row) for row in run or []]
+
+
+def ranking(*, first: date, last: date) -> Iterator[tuple[str | None, int]]:
+    """Yield (external id, points) of all hosts paid for `first`..`last`, as leaders does."""
     sums = (
         ScoreHistory.objects.in_days(first, last)
         .values_list("user_id", "user__external_id")
-        .annotate(all_points=Sum("points"), awards=Count("*"))
+        .annotate(all_points=Sum("points"))
         .order_by("-all_points", "user_id")
     )
-    for _, external_id, points, awards in sums.iterator(chunk_size=10_000):
-        yield external_id, points, awards
+    for _, external_id, points in sums.iterator(chunk_size=10_000):
+        yield external_id, points

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import connection
+from django.db.models import Max
 
 from rewards.choices import Cadence
+from rewards.models import AwardRun
 from rewards.rules.periods import Journal, Key
 
 _LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
@@ -66,6 +68,8 @@ class RunTotals:
     attempts: int
     hosts: int
     """Evaluated by the latest run."""
+    rewarded: int
+    """Hosts with an award."""
     awards: int
     points: int
     seconds: float
@@ -85,7 +89,7 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
             """
             SELECT cadence, reference_date, count(*),
                 (array_agg(hosts_evaluated ORDER BY attempt DESC))[1],
-                sum(awards)::bigint, sum(points)::bigint,
+                sum(rewarded)::bigint, sum(awards)::bigint, sum(points)::bigint,
                 coalesce(extract(epoch FROM sum(finished_at - started_at)), 0)::float,
                 (array_agg(trigger ORDER BY attempt DESC))[1],
                 (array_agg(finished_at ORDER BY attempt DESC))[1],
@@ -100,6 +104,7 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
             (Cadence(cadence), reference_date): RunTotals(
                 attempts=attempts,
                 hosts=hosts,
+                rewarded=rewarded,
                 awards=awards,
                 points=points,
                 seconds=seconds,
@@ -112,6 +117,7 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
                 reference_date,
                 attempts,
                 hosts,
+                rewarded,
                 awards,
                 points,
                 seconds,
@@ -120,3 +126,11 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
                 error,
             ) in cursor
         }
+
+
+def latest_judged_day() -> date | None:
+    """Return the latest business day that any run has judged."""
+    latest: date | None = AwardRun.objects.filter(cadence=Cadence.DAILY).aggregate(
+        latest=Max("reference_date")
+    )["latest"]
+    return latest

@@ -11,11 +11,13 @@ from django.db import connection, transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from rewards.calendar import monday_of
 from rewards.choices import Cadence, RunStatus, RunTrigger, ShardStatus
 from rewards.exceptions import AlreadyRunning
 from rewards.models import AwardRun, AwardShard
 from rewards.rules.periods import days_of_period
 from rewards.selectors.activity import counted_events, spans_of_active_hosts
+from rewards.selectors.leaders import leaders_of_week
 from rewards.selectors.rules import rules_in_force
 from rewards.selectors.runs import lock_key
 
@@ -24,6 +26,9 @@ logger = logging.getLogger(__name__)
 MAX_TAKEOVERS = 5
 """So often may the processes of a run die before it counts as failed."""
 
+MAX_LEADERS = 100
+"""Hosts that a run names as the leaders of its week."""
+
 
 @dataclass(kw_only=True)
 class Tally:
@@ -31,6 +36,8 @@ class Tally:
 
     hosts: int = 0
     """Hosts evaluated, whether they earned or not."""
+    rewarded: int = 0
+    """Hosts whose first award for the reference date this is."""
     awards: int = 0
     points: int = 0
     by_rule: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -43,6 +50,7 @@ class Tally:
     def add(self, other: "Tally") -> None:
         """Count all that `other` counted."""
         self.hosts += other.hosts
+        self.rewarded += other.rewarded
         for rule_type, counts in other.by_rule.items():
             self._add(rule_type, counts["awards"], counts["points"])
 
@@ -57,7 +65,7 @@ class Tally:
 def tally_of(run: AwardRun) -> Tally:
     """Return what a run that has ended came to."""
     tally = Tally()
-    tally.add(Tally(hosts=run.hosts_evaluated, by_rule=run.by_rule))
+    tally.add(Tally(hosts=run.hosts_evaluated, rewarded=run.rewarded, by_rule=run.by_rule))
     return tally
 
 
@@ -215,11 +223,20 @@ def finish_shard(shard: AwardShard, *, tally: Tally) -> None:
     shard.status = ShardStatus.DONE
     shard.finished_at = timezone.now()
     shard.hosts_evaluated = tally.hosts
+    shard.rewarded = tally.rewarded
     shard.awards = tally.awards
     shard.points = tally.points
     shard.by_rule = tally.by_rule
     shard.save(
-        update_fields=["status", "finished_at", "hosts_evaluated", "awards", "points", "by_rule"],
+        update_fields=[
+            "status",
+            "finished_at",
+            "hosts_evaluated",
+            "rewarded",
+            "awards",
+            "points",
+            "by_rule",
+        ],
     )
 
 
@@ -252,12 +269,14 @@ def is_judged(run: AwardRun) -> bool:
 
 
 def close_run(run: AwardRun) -> None:
-    """Add up the shards of `run` and mark its end: done, partial or failed."""
+    """Add up the shards of `run`, note who leads, and mark its end: done, partial or failed."""
     total = Tally()
     rejected = 0
     failures = []
     for shard in run.shards.order_by("after_user"):
-        total.add(Tally(hosts=shard.hosts_evaluated, by_rule=shard.by_rule))
+        total.add(
+            Tally(hosts=shard.hosts_evaluated, rewarded=shard.rewarded, by_rule=shard.by_rule)
+        )
         if shard.status == ShardStatus.FAILED:
             rejected += shard.hosts
             failures.append(f"{shard}: {shard.error}")
@@ -268,10 +287,12 @@ def close_run(run: AwardRun) -> None:
     else:
         run.status = RunStatus.FAILED
     run.hosts_evaluated = total.hosts
+    run.rewarded = total.rewarded
     run.rejected = rejected
     run.awards = total.awards
     run.points = total.points
     run.by_rule = total.by_rule
+    run.leaders = leaders_of_week(monday=monday_of(run.reference_date), limit=MAX_LEADERS)
     run.error = "\n".join(failures)
     run.finished_at = timezone.now()
     run.save()

@@ -24,7 +24,7 @@ from rewards.rules.periods import days_of_period
 from rewards.selectors.activity import Span, spans_of_active_hosts
 from rewards.selectors.rules import rules_in_force, rules_of_versions
 from rewards.services import runs, scores
-from rewards.services.awarding.batch import Job, award_span, judge_span, tally_of
+from rewards.services.awarding.batch import Job, award_span, judge_span
 from rewards.services.connections import is_lost
 from rewards.services.contention import first_line, retried
 from rewards.services.runs import Tally
@@ -215,7 +215,8 @@ def _rehearse(
     total = Tally()
     spans = spans_of_active_hosts(days=days, size=settings.REWARDS_BATCH_SIZE)
     for done, span in enumerate(spans, start=1):
-        total.add(tally_of(*judge_span(job, span)))
+        _, tally = judge_span(job, span)
+        total.add(tally)
         if on_progress is not None:
             on_progress(done, len(spans))
     return RunReport(

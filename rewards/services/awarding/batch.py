@@ -46,7 +46,7 @@ def award_span(job: Job, *, run: int, span: Span) -> Tally:
     Call inside a transaction: ledger and scores are written both or not at all. `run` is the
     primary key of the run that the awards are of.
     """
-    awards, hosts = judge_span(job, span)
+    awards, tally = judge_span(job, span)
     if awards:
         _write_ledger(job, run, awards)
         scores.add_awards(
@@ -55,32 +55,28 @@ def award_span(job: Job, *, run: int, span: Span) -> Tally:
                 user: sum(award.rule.points for award in earned) for user, earned in awards.items()
             },
         )
-    return tally_of(awards, hosts)
+    return tally
 
 
-def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], int]:
-    """Return host -> awards due and not yet in the ledger, and how many hosts were evaluated."""
+def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], Tally]:
+    """Return host -> awards due and not yet in the ledger, and what they come to."""
     facts = facts_by_user(days=job.days, span=span)
     awarded = awarded_keys(
         reference_date=job.reference_date,
         rule_types=[rule.rule_type for rule in job.rules],
         span=span,
     )
+    rewarded_before = {user for user, _ in awarded}
     due: dict[int, list[Award]] = {}
+    tally = Tally(hosts=len(facts))
     for user, did in facts.items():
         earned = [award for award in job.judge(did) if (user, award.rule.rule_type) not in awarded]
         if earned:
             due[user] = earned
-    return due, len(facts)
-
-
-def tally_of(awards: Mapping[int, Sequence[Award]], hosts: int) -> Tally:
-    """Return what the awards of a batch of `hosts` hosts come to."""
-    tally = Tally(hosts=hosts)
-    for earned in awards.values():
+            tally.rewarded += user not in rewarded_before
         for award in earned:
             tally.add_award(award.rule.rule_type.value, award.rule.points)
-    return tally
+    return due, tally
 
 
 def _write_ledger(job: Job, run: int, awards: Mapping[int, Sequence[Award]]) -> None:

@@ -1,0 +1,39 @@
+"""What has been paid, day by day, as the run journal added it up: no look at the ledger."""
+
+from datetime import date
+from typing import NamedTuple
+
+from django.db import connection
+
+
+class DayTotal(NamedTuple):
+    """What one rule type came to on one reference date."""
+
+    reference_date: date
+    rule_type: str
+    awards: int
+    points: int
+
+
+def totals_by_day(*, first: date, last: date) -> list[DayTotal]:
+    """Return what each rule type paid for each reference date in `first`..`last`, in order.
+
+    A run adds its shards up when it ends, so those of one that has not are added up here.
+    """
+    sql = """
+        SELECT reference_date, rule_type,
+            sum((sums ->> 'awards')::bigint)::bigint, sum((sums ->> 'points')::bigint)::bigint
+        FROM (
+            SELECT reference_date, by_rule FROM rewards_awardrun
+            WHERE reference_date BETWEEN %(first)s AND %(last)s AND status <> 'running'
+            UNION ALL
+            SELECT reference_date, shard.by_rule
+            FROM rewards_awardrun run JOIN rewards_awardshard shard ON shard.run_id = run.id
+            WHERE reference_date BETWEEN %(first)s AND %(last)s AND run.status = 'running'
+        ) parts, jsonb_each(by_rule) AS each_rule (rule_type, sums)
+        GROUP BY reference_date, rule_type
+        ORDER BY reference_date, rule_type
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"first": first, "last": last})
+        return [DayTotal(*row) for row in cursor]
