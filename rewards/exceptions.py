@@ -41,6 +41,10 @@ class BadFile(UsageError):
     """An input file that cannot be read at all."""
 
 
+class TooMuchToRead(RewardsError):
+    """A question whose answer takes longer than anyone waits for it."""
+
+
 class AlreadyRunning(RewardsError):
     """Another process is at work on the same run; nothing was written."""
 

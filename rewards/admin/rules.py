@@ -18,7 +18,7 @@ from rewards.admin.theme import ModelAdmin
 from rewards.admin.wording import business_today, moment, number
 from rewards.calendar import ONE_DAY
 from rewards.choices import RuleType
-from rewards.exceptions import RuleRefused
+from rewards.exceptions import RuleRefused, TooMuchToRead
 from rewards.models import RewardRule
 from rewards.selectors.rules import latest_version
 from rewards.services import rules
@@ -218,8 +218,8 @@ class RuleAdmin(ModelAdmin[RewardRule]):
         form = context["adminform"].form
         if form.is_bound and form.preview_days and not form.errors:
             version = form.version
-            context["preview"] = shown(
-                preview_rule(
+            try:
+                preview = preview_rule(
                     rule_type=RuleType(version.rule_type),
                     threshold=version.threshold,
                     points=version.points,
@@ -227,7 +227,10 @@ class RuleAdmin(ModelAdmin[RewardRule]):
                     days=form.preview_days,
                     today=business_today(),
                 )
-            )
+            except TooMuchToRead as refusal:
+                messages.warning(request, str(refusal).capitalize())
+            else:
+                context["preview"] = shown(preview)
         return super().render_change_form(request, context, *args, **kwargs)
 
 

@@ -2,12 +2,18 @@
 
 from collections.abc import Collection
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from psycopg import sql
 
 from rewards.choices import Cadence
+from rewards.exceptions import TooMuchToRead
+
+PATIENCE = 20_000
+"""Milliseconds that a query may take: somebody waits for it, and others wait for the database."""
+
+QUERY_CANCELED = "57014"
 
 # The measures of a host's day, and of the rows that make up its week; named as in Facts.
 _OF_DAY = {
@@ -23,29 +29,41 @@ _OF_WEEK = {
     "active_days": sql.SQL("count(*)"),
 }
 
-# Those who did not earn then are few and found first, so that nobody else is looked up.
 _DAYS = sql.SQL("""
-    SELECT date AS period, user_id, {measure} AS measured
-    FROM rewards_dailyactivity AS activity
+    SELECT date AS period, date AS last_day, user_id, {measure} AS measured
+    FROM rewards_dailyactivity
     WHERE date BETWEEN {first} AND {last}
-        AND NOT EXISTS (
-            SELECT FROM rewards_user
-            WHERE id = activity.user_id
-                AND (NOT is_host OR left_on IS NOT NULL)
-                AND (NOT is_host OR left_on < activity.date)
-        )
 """)
+
+# One week after the other, so that no more than the hosts of one are counted in memory.
 _WEEKS = sql.SQL("""
-    SELECT date_trunc('week', date)::date AS period, user_id, {measure} AS measured
-    FROM rewards_dailyactivity AS activity
-    WHERE date BETWEEN {first} AND {last}
-        AND NOT EXISTS (
-            SELECT FROM rewards_user
-            WHERE id = activity.user_id
-                AND (NOT is_host OR left_on IS NOT NULL)
-                AND (NOT is_host OR left_on < date_trunc('week', activity.date)::date + 6)
-        )
-    GROUP BY 1, 2
+    SELECT monday AS period, monday + 6 AS last_day, user_id, measured
+    FROM (
+        SELECT {first} + 7 * week AS monday
+        FROM generate_series(0, ({last} - {first}) / 7) AS week
+    ) AS weeks
+    CROSS JOIN LATERAL (
+        SELECT user_id, {measure} AS measured
+        FROM rewards_dailyactivity
+        WHERE date BETWEEN monday AND monday + 6
+        GROUP BY user_id
+    ) AS did
+""")
+
+# Those who did not earn then are few: found once, and nobody else is looked up.
+_EARNING = sql.SQL("""
+    SELECT period, user_id, measured
+    FROM ({each}) AS did
+    WHERE NOT EXISTS (
+        SELECT FROM gone WHERE id = user_id AND (left_on IS NULL OR left_on < last_day)
+    )
+""")
+_GONE = sql.SQL("""
+    WITH gone AS MATERIALIZED (
+        SELECT id, CASE WHEN is_host THEN left_on END AS left_on
+        FROM rewards_user
+        WHERE NOT is_host OR left_on IS NOT NULL
+    )
 """)
 
 
@@ -80,11 +98,10 @@ def distribution(*, cadence: Cadence, measure: str, first: date, last: date) -> 
     still earned on its last day. For weeks, `first` is a Monday and `last` a Sunday.
     """
     query = sql.SQL("""
+        {gone}
         SELECT period, measured, count(*) FROM ({each}) AS each GROUP BY 1, 2 ORDER BY 1, 2
-    """).format(each=_each(cadence, measure, first, last))
-    with connection.cursor() as cursor:
-        cursor.execute(query.as_string())
-        return [Measured(*row) for row in cursor]
+    """).format(gone=_GONE, each=_each(cadence, measure, first, last))
+    return [Measured(*row) for row in _rows(query)]
 
 
 def hosts_that_reached(
@@ -98,6 +115,7 @@ def hosts_that_reached(
 ) -> Reached:
     """Return the hosts for whom `measure` came to one of `counts`, otherwise as distribution."""
     query = sql.SQL("""
+        {gone}
         SELECT hosts, user_id, external_id, periods
         FROM (
             SELECT user_id, count(*) AS periods, count(*) OVER () AS hosts
@@ -109,15 +127,39 @@ def hosts_that_reached(
         ) AS most_often
         JOIN rewards_user ON id = user_id
         ORDER BY periods DESC, user_id
-    """).format(each=_each(cadence, measure, first, last), counts=list(counts), shown=shown)
-    with connection.cursor() as cursor:
-        cursor.execute(query.as_string())
-        rows = cursor.fetchall()
+    """).format(
+        gone=_GONE,
+        each=_each(cadence, measure, first, last),
+        counts=list(counts),
+        shown=shown,
+    )
+    rows = _rows(query)
     return Reached(rows[0][0] if rows else 0, tuple(Often(*host) for _, *host in rows))
 
 
 def _each(cadence: Cadence, measure: str, first: date, last: date) -> sql.Composed:
-    """Return the query of (period, user_id, measured) for each host."""
+    """Return the query of (period, user_id, measured) for each host that earned then."""
     if cadence == Cadence.WEEKLY:
-        return _WEEKS.format(measure=_OF_WEEK[measure], first=first, last=last)
-    return _DAYS.format(measure=_OF_DAY[measure], first=first, last=last)
+        did = _WEEKS.format(measure=_OF_WEEK[measure], first=first, last=last)
+    else:
+        did = _DAYS.format(measure=_OF_DAY[measure], first=first, last=last)
+    return _EARNING.format(each=did)
+
+
+def _rows(query: sql.Composed) -> list[Any]:
+    """Return what `query` finds. Raises TooMuchToRead when it would take longer than PATIENCE."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            # Room to count the hosts of a week in memory, for this query alone.
+            cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE}; SET LOCAL work_mem = '64MB'")
+            cursor.execute(query.as_string())
+            rows: list[Any] = cursor.fetchall()
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT; SET LOCAL work_mem TO DEFAULT")
+            return rows
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") != QUERY_CANCELED:
+            raise
+        raise TooMuchToRead(
+            f"this took longer than {PATIENCE // 1000} seconds and was given up; look back over "
+            "fewer days."
+        ) from error

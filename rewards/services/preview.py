@@ -77,7 +77,7 @@ def preview_rule(
     The days are those that have ended on `today`, one of SPANS; a weekly rule is judged over as
     many whole weeks. Hosts are counted by what they did, and the same evaluators as in awarding
     judge each count once: the work in memory does not grow with the hosts. Raises RuleRefused
-    for terms outside their limits.
+    for terms outside their limits, and TooMuchToRead.
     """
     fixed = RULE_TERMS[rule_type]
     _require_limits(rule_type, threshold, points)

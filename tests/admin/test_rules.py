@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from rewards.choices import RuleType
+from rewards.exceptions import TooMuchToRead
 from rewards.models import RewardRule
 from rewards.services import rules
 from tests.factories import DailyActivityFactory, HostFactory, RewardRuleFactory, StaffFactory
@@ -373,6 +374,18 @@ def test_a_preview_of_a_pause_and_of_no_activity_says_so(client, editor):
 
     assert "No host was active in this time" in text(quiet)
     assert paused.context["preview"]["figures"][1]["note"] == "now 50: -50 (-100%)"
+
+
+def test_a_preview_that_takes_too_long_says_so_and_keeps_the_form(client, editor, monkeypatch):
+    def give_up(**kwargs):
+        raise TooMuchToRead("this took longer than 20 seconds and was given up.")
+
+    monkeypatch.setattr("rewards.admin.rules.preview_rule", give_up)
+
+    answer = client.post(change_page(), terms(_preview="28"))
+
+    assert "This took longer than 20 seconds and was given up." in text(answer)
+    assert answer.context["adminform"].form["reason"].value() == "Autumn offer"
 
 
 def test_the_page_of_the_rules_takes_the_same_queries_for_any_number_of_versions(client, editor):

@@ -3,10 +3,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from psycopg import sql
 
 from rewards.choices import RULE_TERMS, RuleType, RunTrigger
-from rewards.exceptions import RuleRefused
+from rewards.exceptions import RuleRefused, TooMuchToRead
 from rewards.rules import Facts, Rule, judge
+from rewards.selectors import distribution
 from rewards.services.awarding import award_daily, award_weekly
 from rewards.services.preview import MAX_NAMED, preview_rule
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
@@ -213,5 +215,23 @@ def test_a_preview_takes_the_same_queries_for_any_number_of_hosts(rule_type):
 
         counts.append(len(queries))
 
-    # The versions in force, the counts of the days, those who lose.
-    assert counts == [3, 3]
+    # The versions in force, the counts of the days, those who lose: each of the last two in a
+    # transaction that sets its bounds and lifts them again.
+    assert counts == [11, 11]
+
+
+@pytest.fixture
+def _slow_query(monkeypatch):
+    slow = sql.SQL("WITH gone AS MATERIALIZED (SELECT id, left_on FROM rewards_user, pg_sleep(5))")
+    monkeypatch.setattr(distribution, "_GONE", slow)
+    monkeypatch.setattr(distribution, "PATIENCE", 50)
+
+
+@pytest.mark.usefixtures("_slow_query")
+def test_a_preview_that_takes_too_long_is_given_up_in_one_sentence():
+    active(4)
+
+    with pytest.raises(TooMuchToRead, match="look back over fewer days"):
+        preview()
+
+    assert HostFactory()  # the transaction around it can go on
