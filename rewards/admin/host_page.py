@@ -174,7 +174,7 @@ def _month(host: Host, known: _Known, month: date, today: date) -> dict[str, Any
         "earlier": f"{earlier:%Y-%m}" if earlier >= FIRST_DAY else "",
         "later": f"{later:%Y-%m}" if later <= min(today, LAST_DAY) else "",
         "table": {
-            "headers": ["Day", "Logins", "Audio calls", "Video calls", "Points", "For"],
+            "headers": ["Day", "Points", "Logins", "Audio", "Video", "For"],
             "rows": rows,
         },
     }
@@ -187,21 +187,20 @@ def _month_row(host: Host, known: _Known, day: date) -> list[str | SafeString]:
         format_html(
             '<a class="text-link" href="{}">{}</a>', explain_url(host.pk, day), f"{day:%a} {day}"
         ),
+        number(sum(award.points for award in awards)) if awards else "–",  # noqa: RUF001 - nothing to show
         number(did.logins) if did else "0",
         number(did.audio_calls) if did else "0",
         number(did.video_calls) if did else "0",
-        number(sum(award.points for award in awards)) if awards else "–",  # noqa: RUF001 - nothing to show
         format_html_join(", ", "{}", ((_award(award),) for award in awards)),
     ]
 
 
 def _award(award: ScoreHistory) -> SafeString:
     terms = RULE_TERMS[RuleType(award.rule_type)]
-    return link(
-        f"{award.measured:,} of {award.threshold:,} {terms.counted.removeprefix('completed ')}",
-        "rewards_scorehistory_change",
-        award.pk,
-    )
+    what = terms.counted.removeprefix("completed ")
+    week_of = "week: " if terms.cadence == Cadence.WEEKLY else ""
+    text = f"{week_of}{award.measured:,} of {award.threshold:,} {what}"
+    return link(text, "rewards_scorehistory_change", award.pk)
 
 
 def parse_month(text: str, *, today: date) -> date:

@@ -106,7 +106,7 @@ def test_a_month_is_shown_day_by_day_with_what_was_done_and_paid(client, viewer,
     month = november.context["month"]
     assert (month["title"], month["summary"]) == ("November 2026", "1 active day, 50 points")
     assert (month["earlier"], month["later"]) == ("2026-10", "")
-    assert "Mon 2026-11-16 2 5 0 50 5 of 4 audio calls" in words(november)
+    assert "Mon 2026-11-16 50 2 5 0 5 of 4 audio calls" in words(november)
     month = october.context["month"]
     assert (month["title"], month["summary"]) == ("October 2026", "1 active day, 0 points")
     assert month["later"] == "2026-11"

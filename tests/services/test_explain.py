@@ -256,7 +256,7 @@ def test_activity_that_came_after_the_run_is_paid_by_the_next_one(host, audio_ru
     assert rule.outcome == Outcome.DUE
     assert rule.sentence.endswith("the next run of 2026-11-16 pays 50 points.")
     assert rule.notes == (
-        "4 audio calls at 12:04, 12:03, 12:02, … came in after the latest run had begun on "
+        "4 audio calls at 12:01, 12:02, 12:03, … came in after the latest run had begun on "
         "2026-11-17 at 00:05.",
     )
 

@@ -42,7 +42,7 @@ class Period:
     short: Sequence[ActivityEvent]
     """Calls too short to count, on days of a week that nothing else made active days."""
     late: Sequence[ActivityEvent]
-    """What was received after the latest run had begun."""
+    """What counts and was received after the latest run had begun."""
 
     @property
     def name(self) -> str:
@@ -110,8 +110,9 @@ def read_periods(
             ],
             late=[
                 each
-                for each in late
+                for each in sorted(late, key=lambda event: event.occurred_at)
                 if run and each.business_date in days and each.received_at >= run.started_at
+                if _counts(each)
             ],
         )
 
