@@ -34,10 +34,10 @@ def without_seconds(text):
     ("words", "line"),
     [
         (DAILY, "2026-11-16: Awarded 10 points in 1 awards; 1 hosts judged"),
-        (WEEKLY, "2026-11-16: Awarded 100 points in 1 awards; 1 hosts judged"),
+        (WEEKLY, "week 2026-11-16: Awarded 100 points in 1 awards; 1 hosts judged"),
         # the last that has ended
         (("award_daily",), "2026-11-23: Awarded 10 points in 1 awards; 1 hosts judged"),
-        (("award_weekly",), "2026-11-16: Awarded 100 points in 1 awards; 1 hosts judged"),
+        (("award_weekly",), "week 2026-11-16: Awarded 100 points in 1 awards; 1 hosts judged"),
     ],
 )
 def test_a_period_is_awarded_and_reported(words, line, manage):
@@ -46,17 +46,17 @@ def test_a_period_is_awarded_and_reported(words, line, manage):
     assert (code, without_seconds(out), err) == (0, [line], "")
     assert ScoreHistory.objects.count() == 1
     assert without_seconds(manage(*words)[1]) == [
-        f"{line[:10]}: Awarded 0 points in 0 awards; 1 hosts judged"
+        f"{line.partition(':')[0]}: Awarded 0 points in 0 awards; 1 hosts judged"
     ]
 
 
 @pytest.mark.usefixtures("_work")
-@pytest.mark.parametrize("words", [DAILY, WEEKLY])
-def test_a_dry_run_says_would_and_writes_nothing(words, manage):
+@pytest.mark.parametrize(("words", "period"), [(DAILY, ""), (WEEKLY, "week ")])
+def test_a_dry_run_says_would_and_writes_nothing(words, period, manage):
     code, out, err = manage(*words, "--dry-run")
 
     assert (code, err) == (0, "")
-    assert out.startswith("2026-11-16: Would award ")
+    assert out.startswith(f"{period}2026-11-16: Would award ")
     assert not ScoreHistory.objects.exists()
 
 
@@ -90,11 +90,15 @@ def test_nothing_is_printed_at_verbosity_0(words, form, manage):
     assert manage(*words, "--verbosity", "0", "--format", form) == (0, "", "")
 
 
-@pytest.mark.parametrize("words", [DAILY, WEEKLY])
-def test_without_an_active_rule_there_is_nothing_to_award(words, manage):
+@pytest.mark.parametrize(("words", "period"), [(DAILY, ""), (WEEKLY, "week ")])
+def test_without_an_active_rule_there_is_nothing_to_award(words, period, manage):
     DailyActivityFactory()
 
-    assert manage(*words) == (0, "2026-11-16: nothing to award: no active rules.\n", "")
+    assert manage(*words) == (
+        0,
+        f"{period}2026-11-16: nothing to award: no active rules.\n",
+        "",
+    )
 
 
 def test_a_sound_ledger_is_said_with_what_was_checked(manage):
@@ -112,8 +116,11 @@ def test_a_broken_ledger_ends_with_code_5_and_is_repaired(manage):
 
     code, out, err = manage("verify_ledger", "--format", "json")
 
-    assert (code, err) == (5, "CommandError: broken: I3.\n")
+    assert (code, err) == (5, "CommandError: broken: I3, I19.\n")
     broken = [each for each in json.loads(out)["invariants"] if each["violations"]]
-    assert [(each["name"], each["violations"]) for each in broken] == [("I3", 1)]
+    assert [(each["name"], each["violations"]) for each in broken] == [
+        ("I3", 1),
+        ("I19", 1),
+    ]
     code, out, err = manage("verify_ledger", "--repair-scores")
     assert (code, out.splitlines()[0], err) == (0, "Rebuilt 1 scores from the ledger.", "")
