@@ -8,6 +8,7 @@ from rewards.models import RewardRule
 from rewards.selectors.rules import latest_version, mark_of
 from rewards.services import rules
 from tests.factories import RewardRuleFactory, StaffFactory
+from tests.processes import barrier, disturbed, finish, wait_until_held
 
 pytestmark = pytest.mark.django_db
 
@@ -112,3 +113,30 @@ def test_a_rule_that_never_was_can_be_changed_meanwhile_too():
 
     with pytest.raises(RuleChanged):
         set_rule(seen=seen, starts_on=date(2026, 12, 1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_editors_at_the_same_moment_one_writes_and_the_other_is_told():
+    program = """
+from datetime import date
+from rewards.choices import RuleType
+from rewards.services import rules
+rules.set_rule(
+    rule_type=RuleType.DAILY_LOGIN, threshold=1, points={day}, starts_on=date(2026, 12, {day}),
+    is_active=True, today=date(2026, 11, 24), seen="",
+)
+"""
+
+    with barrier() as release:
+        editors = [
+            disturbed("--hold-at", "LOCK TABLE", "shell", "-c", program.format(day=day))
+            for day in (1, 2)
+        ]
+        wait_until_held(2)
+        release()
+        ends = [finish(editor) for editor in editors]
+
+    assert sorted(code for code, _, _ in ends) == [0, 1]
+    (told,) = [err for code, _, err in ends if code]
+    assert "RuleChanged: DAILY_LOGIN has been changed since you opened it." in told
+    assert RewardRule.objects.count() == 1
