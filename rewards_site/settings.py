@@ -315,7 +315,7 @@ UNFOLD = {
                     },
                     _page("Rules", "tune", "rewardrule"),
                     _page("Hosts", "headset_mic", "host"),
-                    _page("Runs", "play_circle", "awardrun"),
+                    _page("Runs", "play_circle", "awardrun", "journal"),
                 ]
             },
             {

@@ -104,7 +104,7 @@ def _first_steps() -> list[dict[str, Any]]:
             "title": "Award what is due",
             "text": "Every day and week that has ended, here under Runs, or with:",
             "code": "python manage.py award_due",
-            "href": reverse("admin:rewards_awardrun_changelist"),
+            "href": reverse("admin:rewards_awardrun_journal"),
             "is_done": False,
         },
     ]

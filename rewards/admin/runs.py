@@ -6,8 +6,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from rewards.admin.big_list import ReadOnlyAdmin
 from rewards.admin.day_filter import DayRangeFilter
+from rewards.admin.run_journal import JournalAdmin
 from rewards.admin.theme import badge
 from rewards.admin.wording import duration, moment, number, period
 from rewards.choices import RuleType, RunStatus, ShardStatus
@@ -31,8 +31,8 @@ class RunDayFilter(DayRangeFilter):
 
 
 @admin.register(AwardRun)
-class RunAdmin(ReadOnlyAdmin[AwardRun]):
-    list_title = "Runs"
+class RunAdmin(JournalAdmin):
+    list_title = "Every run"
     # The whole of the index rewards_awardrun_once_per_attempt, backwards.
     ordering = ("-reference_date", "-cadence", "-attempt")
     lookups = frozenset(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django.contrib.admin.widgets import AdminTextInputWidget as TextWidget
     from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
     from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
+    from django.forms import Select as SelectWidget
 
     class RangeDateForm(forms.Form):
         def __init__(self, *, name: str, data: Mapping[str, Any]) -> None: ...
@@ -24,6 +25,7 @@ else:
     from unfold.admin import ModelAdmin
     from unfold.contrib.filters.forms import RangeDateForm
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+    from unfold.widgets import UnfoldAdminSelectWidget as SelectWidget
     from unfold.widgets import UnfoldAdminSingleDateWidget as DateWidget
     from unfold.widgets import UnfoldAdminTextInputWidget as TextWidget
 
@@ -32,6 +34,7 @@ __all__ = [
     "DateWidget",
     "ModelAdmin",
     "RangeDateForm",
+    "SelectWidget",
     "TextWidget",
     "UserChangeForm",
     "UserCreationForm",

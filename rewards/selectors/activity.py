@@ -43,6 +43,11 @@ def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
     ]
 
 
+def has_more_active_hosts(*, days: Sequence[date], than: int) -> bool:
+    """Return whether more hosts than this were active, each counted once for each of `days`."""
+    return DailyActivity.objects.filter(date__in=days)[: than + 1].count() > than
+
+
 def facts_by_user(*, days: Sequence[date], span: Span) -> dict[int, Facts]:
     """Return what each host of `span` did on `days`: one business day, or the seven of a week.
 

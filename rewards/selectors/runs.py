@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Count, Max, Q, Sum
+from django.db.models.functions import Coalesce
 
-from rewards.choices import Cadence
+from rewards.choices import Cadence, RunStatus, ShardStatus
 from rewards.models import AwardRun
 from rewards.rules.periods import Journal, Key
 
@@ -134,3 +136,33 @@ def latest_judged_day() -> date | None:
         latest=Max("reference_date")
     )["latest"]
     return latest
+
+
+class OpenRun(NamedTuple):
+    """A run that has begun and not ended, and how far it has come."""
+
+    cadence: str
+    reference_date: date
+    attempt: int
+    started_at: datetime
+    judged: int
+    """Shards."""
+    shards: int
+    awards: int
+
+
+def open_runs() -> list[OpenRun]:
+    """Return the runs that have begun and not ended, oldest first."""
+    rows = (
+        AwardRun.objects.filter(status=RunStatus.RUNNING)
+        .annotate(
+            judged=Count("shards", filter=~Q(shards__status=ShardStatus.PENDING)),
+            all_shards=Count("shards"),
+            written=Coalesce(Sum("shards__awards"), 0),
+        )
+        .order_by("started_at")
+        .values_list(
+            "cadence", "reference_date", "attempt", "started_at", "judged", "all_shards", "written"
+        )
+    )
+    return [OpenRun(*row) for row in rows]

@@ -59,6 +59,9 @@ PAGES = {
         }.items()
     },
     "rewards_scorehistory_export": READERS,
+    "rewards_awardrun_journal": READERS,
+    "rewards_awardrun_start": NOBODY,  # by POST only
+    "rewards_awardrun_start_due": NOBODY,  # by POST only
     "rewards_score_leaderboard": READERS,
     "rewards_score_leaderboard_export": READERS,
     "rewards_rewardrule_changelist": READERS,
@@ -188,6 +191,8 @@ ACTIONS = {
         EDITORS,
     ),
     "withdraw a rule version": ("rewards_rewardrule_delete", {"post": "yes"}, EDITORS),
+    "run a date": ("rewards_awardrun_start", {"cadence": "daily", "day": "2026-11-16"}, OPERATORS),
+    "run what is due": ("rewards_awardrun_start_due", {"post": "yes"}, OPERATORS),
     "add a host": ("rewards_host_add", {"external_id": "h-1"}, OPERATORS),
     "give a host a last day": ("rewards_host_change", {"left_on": "2099-01-01"}, OPERATORS),
     "delete a host": ("rewards_host_delete", {"post": "yes"}, NOBODY),

@@ -1,0 +1,227 @@
+"""Every day and week that has ended, where it stands, and the buttons that start a run of it."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import ADDITION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+
+from rewards.admin.big_list import ReadOnlyAdmin
+from rewards.admin.fields import DayField, DayInput
+from rewards.admin.theme import SelectWidget
+from rewards.admin.wording import duration, moment, number, period
+from rewards.choices import Cadence, RunStatus
+from rewards.exceptions import AlreadyRunning, BadPeriod, QueueUnreachable
+from rewards.models import AwardRun
+from rewards.rules.periods import Period, PeriodState, due_periods
+from rewards.selectors.runs import RunTotals, open_runs, run_totals
+from rewards.services.awarding import RunReport
+from rewards.services.due import periods
+from rewards.services.starting import Started, start_due, start_period
+
+PERIODS = 40
+"""Days and weeks on a page: five weeks of them."""
+
+STATE_COLOURS: Mapping[PeriodState, str] = {
+    PeriodState.DONE: "success",
+    PeriodState.RUNNING: "info",
+    PeriodState.MISSING: "warning",
+    PeriodState.LATE: "warning",
+    PeriodState.LATE_BEYOND_GRACE: "warning",
+    PeriodState.RETRY: "warning",
+    PeriodState.INTERRUPTED: "danger",
+    PeriodState.FAILED: "danger",
+}
+
+WANTS_A_RUN = STATE_COLOURS.keys() - {PeriodState.DONE, PeriodState.RUNNING}
+"""States that show a button; any other period can be run by its date."""
+
+
+class StartForm(forms.Form):
+    """Which period to run."""
+
+    cadence = forms.ChoiceField(
+        label="What",
+        choices=[(Cadence.DAILY, "A day"), (Cadence.WEEKLY, "A week, by its Monday")],
+        widget=SelectWidget(),
+    )
+    day = DayField(label="Date", widget=DayInput())
+
+
+class JournalAdmin(ReadOnlyAdmin[AwardRun]):
+    """The pages beside the list of runs."""
+
+    def get_urls(self) -> list[URLPattern]:
+        def page(address: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+            return path(address, self.admin_site.admin_view(view), name=f"rewards_awardrun_{name}")
+
+        return [
+            page("journal/", self.journal_view, "journal"),
+            page("start/", self.start_view, "start"),
+            page("start-due/", self.start_due_view, "start_due"),
+            *super().get_urls(),
+        ]
+
+    def has_start_permission(self, request: HttpRequest) -> bool:
+        """Return whether whoever asks may start runs."""
+        return request.user.has_perm("rewards.start_awardrun")
+
+    def journal_view(self, request: HttpRequest) -> HttpResponse:
+        """Show every period that has ended, latest first, gaps and all."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self._journal(request, StartForm())
+
+    def start_view(self, request: HttpRequest) -> HttpResponse:
+        """Start a run of the period in the form, or of the one whose button was pressed."""
+        if refusal := self._refusal(request):
+            return refusal
+        cadence, _, day = request.POST.get("period", "").partition(" ")
+        form = StartForm({"cadence": cadence, "day": day} if cadence else request.POST)
+        if not form.is_valid():
+            return self._journal(request, form)
+        asked = Cadence(form.cleaned_data["cadence"])
+        reference_date: date = form.cleaned_data["day"]
+        try:
+            started = start_period(cadence=asked, reference_date=reference_date, now=timezone.now())
+        except BadPeriod as error:
+            form.add_error("day", _sentence(error))
+            return self._journal(request, form)
+        except AlreadyRunning as error:
+            messages.warning(request, _sentence(error))
+        except QueueUnreachable as error:
+            _log(request, period(asked, reference_date), "Opened, and no worker could be asked.")
+            messages.error(request, _sentence(error))
+        else:
+            self._report(request, started, period(asked, reference_date))
+        return HttpResponseRedirect(reverse("admin:rewards_awardrun_journal"))
+
+    def start_due_view(self, request: HttpRequest) -> HttpResponse:
+        """Start a run of every period that is due."""
+        if refusal := self._refusal(request):
+            return refusal
+        try:
+            started = start_due(now=timezone.now())
+        except QueueUnreachable as error:
+            messages.error(request, _sentence(error))
+        else:
+            self._report(request, started, "what is due")
+        return HttpResponseRedirect(reverse("admin:rewards_awardrun_journal"))
+
+    def _refusal(self, request: HttpRequest) -> HttpResponse | None:
+        if not self.has_start_permission(request):
+            raise PermissionDenied
+        return None if request.method == "POST" else HttpResponseNotAllowed(["POST"])
+
+    def _report(self, request: HttpRequest, started: Started, asked: str) -> None:
+        """Say what came of a start, and note in the admin's log who asked for it."""
+        _log(request, asked, "Handed over to the workers." if started.is_handed_over else "Run.")
+        if started.is_handed_over:
+            messages.info(
+                request,
+                "That is too much to wait for, so the workers have been asked. How far they are "
+                "shows here.",
+            )
+        elif not started.runs and not started.busy:
+            messages.info(request, "Nothing is due.")
+        for sentence in started.busy:
+            messages.warning(request, sentence)
+        for run in started.runs:
+            level = messages.SUCCESS if run.status == RunStatus.DONE else messages.ERROR
+            messages.add_message(request, level, _outcome(run))
+
+    def _journal(self, request: HttpRequest, form: StartForm) -> HttpResponse:
+        known = list(periods(now=timezone.now()))
+        page = Paginator(known[::-1], PERIODS).get_page(request.GET.get("page"))
+        shown = list(page.object_list)
+        days = [each.reference_date for each in shown]
+        totals = run_totals(first=min(days), last=max(days)) if days else {}
+        states = {(each.cadence, each.reference_date): each.state for each in known}
+        return TemplateResponse(
+            request,
+            "admin/rewards/awardrun/journal.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": "Runs",
+                "form": form,
+                "may_start": self.has_start_permission(request),
+                "due": sum(1 for _ in due_periods(iter(known))),
+                "open_runs": [
+                    {
+                        "name": period(run.cadence, run.reference_date),
+                        "is_alive": states.get((Cadence(run.cadence), run.reference_date))
+                        == PeriodState.RUNNING,
+                        "percent": 100 * run.judged // run.shards if run.shards else 100,
+                        "text": f"{number(run.judged)} of {number(run.shards)} batches, "
+                        f"{number(run.awards)} awards since {moment(run.started_at)}",
+                    }
+                    for run in open_runs()
+                ],
+                "page": page,
+                "rows": [
+                    _row(each, totals.get((each.cadence, each.reference_date))) for each in shown
+                ],
+            },
+        )
+
+
+def _log(request: HttpRequest, asked: str, what: str) -> None:
+    """Note in the admin's log who asked for a run; the journal has what came of it."""
+    assert request.user.pk is not None  # noqa: S101 - tells the type checker
+    LogEntry.objects.create(
+        user_id=request.user.pk,
+        content_type=ContentType.objects.get_for_model(AwardRun),
+        object_repr=f"run of {asked}",
+        action_flag=ADDITION,
+        change_message=what,
+    )
+
+
+def _row(shown: Period, total: RunTotals | None) -> dict[str, Any]:
+    day = shown.reference_date
+    return {
+        "name": period(shown.cadence, day),
+        "key": f"{shown.cadence} {day}",
+        "runs_query": f"?reference_date_from={day}&reference_date_to={day}"
+        f"&cadence__exact={shown.cadence}",
+        "state": str(shown.state),
+        "colour": STATE_COLOURS.get(shown.state, ""),
+        "late": number(shown.late) if shown.late else "",
+        "total": total
+        and {
+            "hosts": number(total.hosts),
+            "rewarded": number(total.rewarded),
+            "awards": number(total.awards),
+            "points": number(total.points),
+            "took": duration(round(total.seconds)),
+            "attempts": total.attempts,
+        },
+        "wants_a_run": shown.state in WANTS_A_RUN,
+    }
+
+
+def _outcome(run: RunReport) -> str:
+    name = period(run.cadence, run.reference_date)
+    if not run.rules:
+        return f"{name}: no rule was in force, so there was nothing to award."
+    if run.status != RunStatus.DONE:
+        return f"{name}: {run.status}. {run.error}"
+    tally = run.tally
+    return (
+        f"{name}: {number(tally.points)} points in {number(tally.awards)} new awards; "
+        f"{number(tally.hosts)} hosts judged."
+    )
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}"
