@@ -126,6 +126,10 @@ class RuleAdmin(ModelAdmin[RewardRule]):
         messages.success(request, f"{obj.get_rule_type_display()}, changed: {summary(obj)}.")
         return self.response_post_save_change(request, obj)
 
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        messages.success(request, f"Withdrawn: {obj_display}.")
+        return HttpResponseRedirect(reverse("admin:rewards_rewardrule_changelist"))
+
     def delete_model(self, request: HttpRequest, obj: RewardRule) -> None:
         rules.withdraw(rule=obj, today=business_today())
 

@@ -153,8 +153,11 @@ def test_a_pending_version_is_changed_in_place_and_the_log_has_both(client, edit
 def test_a_pending_version_is_withdrawn_and_the_log_has_it(client, editor):
     to_come = RewardRuleFactory(rule_type=AUDIO, starts_on=TOMORROW)
 
-    client.post(version_page(to_come, "delete"), {"post": "yes"})
+    question = client.get(version_page(to_come, "delete"))
+    answer = client.post(version_page(to_come, "delete"), {"post": "yes"}, follow=True)
 
+    assert "from 2026-11-25: 1 completed audio call a day for 10 points" in text(question)
+    assert "Withdrawn: Daily audio call target from 2026-11-25." in text(answer)
     assert not RewardRule.objects.exists()
     assert "Withdrawn: 1 completed audio call a day" in LogEntry.objects.get().change_message
 
