@@ -15,6 +15,9 @@ from tests.faults.world import AFTER_RECOVERY, Database, day
 BUSY = 3
 """The exit code of who finds another process at work on the same run."""
 
+PARTIAL = 4
+"""The exit code of who could not write every batch."""
+
 
 def first_query_of_each(sessions: int) -> tuple[Callable[[Message], bool], Strike]:
     """Return (where, strike) that hold every process at its first query until all are there."""
@@ -65,7 +68,8 @@ def test_different_jobs_on_the_same_hosts_wait_for_each_other_and_all_end_well(h
     with week.server.copy(week) as database:
         for argv in jobs:
             database.prepare(*argv)
-        expected = database.state()
+        expected = database.broken(), database.state()
+    assert expected[0] <= {"I12"}  # nobody has awarded the days between
 
     with week.server.copy(week) as database:
         others = []
@@ -83,10 +87,10 @@ def test_different_jobs_on_the_same_hosts_wait_for_each_other_and_all_end_well(h
         fault("F6", "other jobs meet an open batch", held_up.fired)
 
         assert {each.code for each in outcomes} == {0}, outcomes
-        assert (database.broken(), database.state().ledger) == (set(), expected.ledger)
+        assert (database.broken(), database.state().ledger) == (expected[0], expected[1].ledger)
         # A host whose first award was written beside the run of a later day follows with the next.
         database.prepare(*jobs[3])
-        assert (database.broken(), database.state()) == (set(), expected)
+        assert (database.broken(), database.state()) == expected
 
 
 def commits_a_change_of_scores() -> Callable[[Message], bool]:
@@ -165,7 +169,9 @@ def test_without_any_lock_the_constraint_alone_keeps_the_promise(job, processes,
             outcomes = [process.wait() for process in started]
         fault("F11", f"{processes} processes without locks: {job}", min(len(rewritten), 1))
 
-        assert not [outcome for outcome in outcomes if "Traceback" in outcome.err.splitlines()[-1]]
+        assert {outcome.code for outcome in outcomes} <= {0, 1, BUSY, PARTIAL}, outcomes
         assert database.broken() <= AFTER_RECOVERY
         database.prepare(*golden.argv)
-        assert (database.broken(), database.state()) == (set(), golden.state)
+        # The journal counts what its locks let it see; the ledger and the scores need none.
+        assert database.broken() <= {"I13"}
+        assert database.state() == golden.state
