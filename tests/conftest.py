@@ -9,12 +9,24 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test import TransactionTestCase
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
 from rewards_site.localdb import LocalDatabase
 from tests.processes import connected_to, database, own_database
 
 pytest_plugins = ["tests.fault_table"]
+
+# A plain run is the same every time; HYPOTHESIS_PROFILE=nightly looks further, elsewhere each time.
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis.register_profile(
+    "ci", derandomize=True, max_examples=8, stateful_step_count=15, **PATIENT
+)
+hypothesis.register_profile(
+    "nightly", max_examples=2_000, stateful_step_count=40, print_blob=True, **PATIENT
+)
+hypothesis.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 TRIAL_FOLDER = "rewards-tests-"
 
