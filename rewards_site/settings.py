@@ -304,6 +304,7 @@ UNFOLD = {
     ],
     "DASHBOARD_CALLBACK": "rewards.admin.dashboard.dashboard",
     "STYLES": [lambda request: static("rewards/admin.css")],
+    "SCRIPTS": [lambda request: static("rewards/admin.js")],
     "SIDEBAR": {
         "navigation": [
             {
