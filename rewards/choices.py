@@ -82,10 +82,10 @@ class RunStatus(models.TextChoices):
     """Every shard was judged and written."""
 
     PARTIAL = "partial", "Partial"
-    """Some shards failed for a reason of their own; all others were written."""
+    """Some shards failed or were deferred; all others were written."""
 
     FAILED = "failed", "Failed"
-    """No shard could be written, or the run itself broke."""
+    """No shard could be written."""
 
 
 class ShardStatus(models.TextChoices):
@@ -93,7 +93,12 @@ class ShardStatus(models.TextChoices):
 
     PENDING = "pending", "Pending"
     DONE = "done", "Done"
+
+    DEFERRED = "deferred", "Deferred"
+    """Other processes were in the way for too long; the next run does it."""
+
     FAILED = "failed", "Failed"
+    """It cannot be done until someone mends the cause."""
 
 
 class RunTrigger(models.TextChoices):

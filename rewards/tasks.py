@@ -51,7 +51,7 @@ def _invite(run: AwardRun) -> None:
 
 
 def _ask_again(task: str, *arguments: int) -> None:
-    """Ask to be continued; should that be lost, the next tick goes on."""
+    """Ask to be continued; should that be lost, the next tick goes on, if nobody else does."""
     try:
         queue.send(task, *arguments)
     except QueueUnreachable as error:

@@ -142,7 +142,20 @@ else:
 
 # Who waits longer than this for a lock of someone else gives up, tries again, and then says so.
 _timeout = env_int("DATABASE_LOCK_TIMEOUT", default=10, least=1, most=3_600)
-_database.setdefault("OPTIONS", {}).setdefault("options", f"-c lock_timeout={_timeout}s")
+# A machine that loses its power or its network does not say goodbye: without these, the other side
+# would hold its locks, or wait for its answer, for hours.
+_options = _database.setdefault("OPTIONS", {})
+_options["options"] = (
+    f"-c lock_timeout={_timeout}s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "
+    f"-c tcp_keepalives_count=3 {_options.get('options', '')}"
+).strip()
+for _name, _seconds in {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}.items():
+    _options.setdefault(_name, _seconds)
 
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -463,6 +476,7 @@ except (ValueError, ImproperlyConfigured):
     raise ImproperlyConfigured(
         "EMAIL_URL cannot be read; use smtp+tls://user:password@host:port."
     ) from None
+EMAIL_TIMEOUT = 10  # a run must not wait for a mail server that does not answer
 SERVER_EMAIL = env.str("SERVER_EMAIL", default="rewards@localhost")
 
 

@@ -38,6 +38,7 @@ STATE_COLOURS: Mapping[PeriodState, str] = {
     PeriodState.LATE: "warning",
     PeriodState.LATE_BEYOND_GRACE: "warning",
     PeriodState.RETRY: "warning",
+    PeriodState.RULE_ADDED: "warning",
     PeriodState.INTERRUPTED: "danger",
     PeriodState.FAILED: "danger",
 }

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any
@@ -52,21 +52,32 @@ class AwardCommand(RewardsCommand):
             raise UsageError("choose one: --dry-run, --workers or --enqueue.")
         if not 1 <= workers <= MAX_WORKERS:
             raise UsageError(f"--workers: {workers} is not a number from 1 to {MAX_WORKERS}.")
-        with _labour(workers=workers, enqueue=enqueue) as labour:
-            reports = [award(each, labour) for each in dates]
+        reports: list[RunReport] = []
+        try:
+            with _labour(workers=workers, enqueue=enqueue) as labour:
+                reports.extend(award(each, labour) for each in dates)
+        except BaseException:
+            # What was awarded is awarded, also when a later date breaks off.
+            if reports:
+                self.report_runs(reports, is_cut_short=True)
+            raise
         self.report_runs(reports)
 
-    def report_runs(self, reports: Iterable[RunReport], *, otherwise: str = "") -> None:
-        """Print what each run came to, or `otherwise`; raise unless all of them are done."""
-        reports = list(reports)
+    def report_runs(
+        self, reports: Sequence[RunReport], *, otherwise: str = "", is_cut_short: bool = False
+    ) -> None:
+        """Print what each run came to, or `otherwise`; raise unless all of them are done.
+
+        A caller that `is_cut_short` has an error of its own to raise.
+        """
         self.report(
             "\n".join(_line(each) for each in reports) or otherwise,
             {"runs": [_row(each) for each in reports]},
         )
         failed = [each for each in reports if each.status not in {None, RunStatus.DONE}]
-        if failed:
+        if failed and not is_cut_short:
             raise CommandError(
-                "; ".join(f"{each.reference_date}: {each.error}" for each in failed),
+                "; ".join(f"{each.reference_date}: {_cause(each)}" for each in failed),
                 returncode=1 if all(each.status == RunStatus.FAILED for each in failed) else 4,
             )
 
@@ -83,19 +94,33 @@ def _labour(*, workers: int, enqueue: bool) -> Iterator[Labour]:
     crew: list[subprocess.Popen[bytes]] = []
 
     def start(run: AwardRun) -> None:
+        _dismiss(crew)
         command = [sys.executable, "-m", "django", "award_shards", str(run.pk), "--verbosity=0"]
         crew.extend(
             subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 - this very program
-            for _ in range(workers - 1)
+            for _ in range(min(workers, run.shards.count()) - 1)
         )
 
     try:
         yield Labour(invite=start)
-    finally:
+    except BaseException:
         for process in crew:
             process.terminate()
-        for process in crew:
-            process.wait()
+        raise
+    finally:
+        _dismiss(crew)
+
+
+def _dismiss(crew: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for processes that end by themselves, now that their run has ended."""
+    while crew:
+        crew.pop().wait()
+
+
+def _cause(report: RunReport) -> str:
+    """Return why a run was not complete: its first failure, and how many more there are."""
+    first, *more = report.error.splitlines() or ["it has not ended yet"]
+    return f"{first} (and {len(more):,} more like it)" if more else first
 
 
 def _line(report: RunReport) -> str:

@@ -32,8 +32,11 @@ class AwardRun(models.Model):
     status = models.CharField(max_length=8, choices=RunStatus, default=RunStatus.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    taken_over_at = models.DateTimeField(null=True, blank=True)
     takeovers = models.PositiveSmallIntegerField(
-        default=0, help_text="How often a process went on where another one had died."
+        default=0,
+        help_text="How often in a row a process took over from a dead one and did not finish a "
+        "single shard.",
     )
     events_seen = models.PositiveBigIntegerField(
         help_text="Counted activity of the period when the run began; more of it now is late."

@@ -1,6 +1,6 @@
 """Deciding which days and weeks want a run: plain functions over what the journal says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -28,7 +28,7 @@ class PeriodState(StrEnum):
     """Every process that worked on it has died; whoever is next takes the run over."""
 
     RETRY = "retry"
-    """The last run failed, in whole or in part, and another one is due."""
+    """The last run was not complete, and another one is due."""
 
     FAILED = "failed"
     """MAX_FAILURES runs in a row have failed: someone has to look."""
@@ -39,10 +39,19 @@ class PeriodState(StrEnum):
     LATE_BEYOND_GRACE = "late beyond grace"
     """Activity arrived after its last run, so long after that a person decides."""
 
+    RULE_ADDED = "rule added"
+    """A rule that its last run did not know has been put in force for it since."""
+
     DONE = "done"
 
 
-DUE = {PeriodState.MISSING, PeriodState.INTERRUPTED, PeriodState.RETRY, PeriodState.LATE}
+DUE = {
+    PeriodState.MISSING,
+    PeriodState.INTERRUPTED,
+    PeriodState.RETRY,
+    PeriodState.RULE_ADDED,
+    PeriodState.LATE,
+}
 """States in which a period wants a run that starts by itself."""
 
 
@@ -53,9 +62,13 @@ class Journal:
     is_open: bool
     """Whether there is a run that has begun and not ended."""
     events_seen: int | None
-    """By the best informed run that was done; None when none was."""
+    """By the last run that was done; None when none was."""
+    rule_versions: frozenset[int]
+    """That the last run that was done paid by."""
+    is_incomplete: bool
+    """Whether the last run left something undone."""
     failures: int
-    """Runs that failed, in whole or in part, since the last one that was done."""
+    """Runs since the last one that was done in which a shard failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +84,9 @@ class Period:
 
 Key = tuple[Cadence, date]
 
+RulesInForce = Callable[[Cadence, date], frozenset[int]]
+"""Returns the primary keys of the active rule versions of a cadence that count on a day."""
+
 
 def days_of_period(cadence: Cadence, reference_date: date) -> list[date]:
     """Return the business days that a reference date of `cadence` stands for, in order."""
@@ -84,9 +100,10 @@ def closed_periods(
     events: Mapping[date, int],
     journals: Mapping[Key, Journal],
     alive: frozenset[Key],
+    rules_in_force: RulesInForce,
     grace_days: int,
 ) -> Iterator[Period]:
-    """Yield every period from `first` on that has ended before `today`, oldest first.
+    """Yield every period from `first`, a Monday, on that has ended before `today`, oldest first.
 
     A week comes after its seven days. `events` are the logins and completed calls of each
     business day, `alive` the periods that a process works on at this moment.
@@ -94,7 +111,7 @@ def closed_periods(
     first_in_grace = today - grace_days * ONE_DAY
     for day in days_between(first, today - ONE_DAY):
         ended = [(Cadence.DAILY, day)]
-        if day.weekday() == 6 and monday_of(day) >= first:
+        if day.weekday() == 6:
             ended.append((Cadence.WEEKLY, monday_of(day)))
         for cadence, reference_date in ended:
             counted = sum(events.get(each, 0) for each in days_of_period(cadence, reference_date))
@@ -111,12 +128,20 @@ def closed_periods(
                     late=late,
                     is_alive=(cadence, reference_date) in alive,
                     is_in_grace=day >= first_in_grace,
+                    # The version of a week is the one in force on its Sunday, which is `day`.
+                    rules=rules_in_force(cadence, day) if counted else frozenset(),
                 ),
             )
 
 
 def _state(
-    journal: Journal | None, *, counted: int, late: int, is_alive: bool, is_in_grace: bool
+    journal: Journal | None,
+    *,
+    counted: int,
+    late: int,
+    is_alive: bool,
+    is_in_grace: bool,
+    rules: frozenset[int],
 ) -> PeriodState:
     if journal is None:
         return PeriodState.MISSING if counted else PeriodState.NO_ACTIVITY
@@ -124,8 +149,10 @@ def _state(
         return PeriodState.RUNNING
     if journal.is_open:
         return PeriodState.INTERRUPTED
-    if journal.failures:
+    if journal.is_incomplete:
         return PeriodState.RETRY if journal.failures < MAX_FAILURES else PeriodState.FAILED
+    if rules - journal.rule_versions:
+        return PeriodState.RULE_ADDED
     if late:
         return PeriodState.LATE if is_in_grace else PeriodState.LATE_BEYOND_GRACE
     return PeriodState.DONE

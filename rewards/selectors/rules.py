@@ -1,7 +1,9 @@
 """Which rules count."""
 
-from collections.abc import Collection
+from bisect import bisect_right
+from collections.abc import Callable, Collection
 from datetime import date
+from operator import attrgetter
 
 from rewards.choices import RULE_TERMS, Cadence, RuleType
 from rewards.models import RewardRule
@@ -20,6 +22,24 @@ def rules_in_force(*, cadence: Cadence, day: date) -> tuple[Rule, ...]:
         for rule_type in RuleType
         if rule_type in versions and RULE_TERMS[rule_type].cadence == cadence
     )
+
+
+def versions_of_all_days() -> Callable[[Cadence, date], frozenset[int]]:
+    """Return a function that tells which versions of a cadence pay on a day, without a query."""
+    versions: dict[RuleType, list[RewardRule]] = {}
+    for version in RewardRule.objects.order_by("starts_on"):
+        versions.setdefault(RuleType(version.rule_type), []).append(version)
+
+    def in_force(cadence: Cadence, day: date) -> frozenset[int]:
+        latest = (
+            each[place - 1]
+            for rule_type, each in versions.items()
+            if RULE_TERMS[rule_type].cadence == cadence
+            and (place := bisect_right(each, day, key=attrgetter("starts_on")))
+        )
+        return frozenset(version.pk for version in latest if version.is_active)
+
+    return in_force
 
 
 def rules_of_versions(versions: Collection[int]) -> tuple[Rule, ...]:

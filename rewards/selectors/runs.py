@@ -1,5 +1,6 @@
 """What was run, and what is being run at this moment."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -40,26 +41,34 @@ def alive_periods() -> frozenset[Key]:
 def journals() -> dict[Key, Journal]:
     """Return what the runs of each period that was ever run say together."""
     with connection.cursor() as cursor:
+        # A run whose shards were merely in the way of others has rejected nobody: it is done
+        # again however often that happens.
         cursor.execute(
             """
             SELECT cadence, reference_date,
                 bool_or(status = 'running'),
-                max(events_seen) FILTER (WHERE status = 'done'),
-                count(*) FILTER (WHERE status IN ('failed', 'partial') AND attempt > last_done)
+                max(events_seen) FILTER (WHERE attempt = last_done),
+                max(rule_versions::text) FILTER (WHERE attempt = last_done),
+                max(attempt) FILTER (WHERE status <> 'running') > last_done,
+                count(*) FILTER (WHERE attempt > last_done AND rejected > 0)
             FROM (
                 SELECT *, coalesce(max(attempt) FILTER (WHERE status = 'done') OVER (
                     PARTITION BY reference_date, cadence
                 ), 0) AS last_done
                 FROM rewards_awardrun
             ) AS runs
-            GROUP BY cadence, reference_date
+            GROUP BY cadence, reference_date, last_done
             """
         )
         return {
             (Cadence(cadence), reference_date): Journal(
-                is_open=is_open, events_seen=seen, failures=failures
+                is_open=is_open,
+                events_seen=seen,
+                rule_versions=frozenset(json.loads(versions or "[]")),
+                is_incomplete=bool(is_incomplete),
+                failures=failures,
             )
-            for cadence, reference_date, is_open, seen, failures in cursor
+            for cadence, reference_date, is_open, seen, versions, is_incomplete, failures in cursor
         }
 
 

@@ -2,6 +2,15 @@
 
 import psycopg
 
+_ENDS_THE_SESSION = {
+    "25P03",  # idle in a transaction for too long
+    "25P04",  # a transaction that took too long
+    "57P01",  # the server, or this session, is shut down
+    "57P02",  # another session crashed the server
+    "57P03",  # the server is starting or stopping
+    "57P05",  # idle for too long
+}
+
 
 def is_lost(error: BaseException) -> bool:
     """Return whether the connection broke, so that what became of a commit is not known.
@@ -12,7 +21,9 @@ def is_lost(error: BaseException) -> bool:
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if isinstance(cause, psycopg.InterfaceError):
         return True
-    if not isinstance(cause, psycopg.OperationalError):
+    if not isinstance(cause, psycopg.Error):
         return False
-    state = cause.sqlstate  # none when there was no server left to send one
-    return state is None or state.startswith("08") or state in {"57P01", "57P02", "57P03"}
+    state = cause.sqlstate
+    if state is None:  # there was no server left to send one
+        return isinstance(cause, psycopg.OperationalError)
+    return state.startswith("08") or state in _ENDS_THE_SESSION

@@ -155,8 +155,6 @@ def fill(
         first_day = begun_at.astimezone(UTC).date()
         last_day = first_day + timedelta(days=activity.days - 1)
 
-    events, stored, hosts_created = _import(activity, last_day, now, on_import)
-
     # In zones to the west, the first UTC day begins on the day before.
     first = first_day - ONE_DAY
     written = [
@@ -171,6 +169,9 @@ def fill(
         ).is_new
         for rule_type, terms in RULES.items()
     ]
+
+    # Once there are rules to pay by: a tick of beat may come in between.
+    events, stored, hosts_created = _import(activity, last_day, now, on_import)
 
     due = [
         period

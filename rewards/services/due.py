@@ -21,6 +21,7 @@ from rewards.rules.periods import (
     first_period,
 )
 from rewards.selectors.activity import events_by_day
+from rewards.selectors.rules import versions_of_all_days
 from rewards.selectors.runs import alive_periods, journals
 from rewards.services.awarding import ALONE, Labour, Progress, RunReport, award
 
@@ -50,9 +51,9 @@ def award_due(
     """Award every closed day with activity, and every closed week, that has no done run.
 
     Oldest first, a week after its days; then days of the last REWARDS_GRACE_DAYS that have late
-    activity, and their weeks. Each period is tried once in a call, and MAX_PERIODS at the most. A
-    second call awards what has become due since, so nothing; that costs three queries. Two calls
-    at once share the work.
+    activity, and their weeks. A period for which a rule has been added since is due again. Each
+    period is tried once in a call, and MAX_PERIODS at the most. A second call awards what has
+    become due since, so nothing; that costs four queries. Two calls at once share the work.
     """
     runs: list[RunReport] = []
     busy: dict[Key, str] = {}
@@ -88,8 +89,10 @@ def award_due(
 def periods(*, now: datetime) -> Iterator[Period]:
     """Yield every day and week that has ended, oldest first, and where it stands.
 
-    From the first activity or run there is. Three queries, however many periods.
+    From the first activity or run there is. Four queries, however many periods.
     """
+    # Who is alive is asked first: a run that ends meanwhile is then seen to have ended.
+    alive = alive_periods()
     events = events_by_day()
     known = journals()
     first = first_period(events, known)
@@ -100,7 +103,8 @@ def periods(*, now: datetime) -> Iterator[Period]:
         today=_today(now),
         events=events,
         journals=known,
-        alive=alive_periods(),
+        alive=alive,
+        rules_in_force=versions_of_all_days(),
         grace_days=settings.REWARDS_GRACE_DAYS,
     )
 

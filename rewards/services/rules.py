@@ -7,7 +7,6 @@ from datetime import date, timedelta
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 
 from rewards.choices import RULE_TERMS, Cadence, RuleType, RunStatus
 from rewards.exceptions import FirstDayRefused, RuleChanged, RuleRefused
@@ -137,21 +136,20 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
     first_day = version.starts_on
     # A week is paid by the version in force on its Sunday.
     first_monday = first_day - timedelta(days=6)
+    cadence = RULE_TERMS[RuleType(version.rule_type)].cadence
+    first = first_monday if cadence == Cadence.WEEKLY else first_day
     run = AwardRun.objects.filter(
-        Q(cadence=Cadence.DAILY, reference_date__gte=first_day)
-        | Q(cadence=Cadence.WEEKLY, reference_date__gte=first_monday),
-        status=RunStatus.RUNNING,
+        cadence=cadence, reference_date__gte=first, status=RunStatus.RUNNING
     ).first()
     if run is not None:
         raise FirstDayRefused(
             f"The {run}, has begun and not ended, and keeps to the rules it began with; "
             f"a version may begin on {first_day} once it has ended."
         )
-    is_weekly = RULE_TERMS[RuleType(version.rule_type)].cadence == Cadence.WEEKLY
     award = (
         ScoreHistory.objects.filter(
             rule_type=version.rule_type,
-            reference_date__gte=first_monday if is_weekly else first_day,
+            reference_date__gte=first,
         )
         .order_by("-reference_date")
         .first()

@@ -20,11 +20,12 @@ from rewards.selectors.activity import counted_events, spans_of_active_hosts
 from rewards.selectors.leaders import leaders_of_week
 from rewards.selectors.rules import rules_in_force
 from rewards.selectors.runs import lock_key
+from rewards.services.contention import retried
 
 logger = logging.getLogger(__name__)
 
 MAX_TAKEOVERS = 5
-"""So often may the processes of a run die before it counts as failed."""
+"""So often in a row may a run be taken over without a shard being finished, before it fails."""
 
 MAX_LEADERS = 100
 """Hosts that a run names as the leaders of its week."""
@@ -153,12 +154,16 @@ def _open_run(cadence: Cadence, reference_date: date, trigger: RunTrigger) -> Aw
     A new run counts the activity of its days before anyone reads it, so that whatever arrives
     from then on shows as late, and is split into shards of REWARDS_BATCH_SIZE active hosts.
     """
-    days = days_of_period(cadence, reference_date)
     runs = AwardRun.objects.filter(cadence=cadence, reference_date=reference_date)
     left_open = runs.filter(status=RunStatus.RUNNING).first()
     if left_open is not None and _taken_over(left_open):
         return left_open
+    return retried(lambda: _new_run(cadence, reference_date, trigger), label="opening of a run")
 
+
+def _new_run(cadence: Cadence, reference_date: date, trigger: RunTrigger) -> AwardRun:
+    days = days_of_period(cadence, reference_date)
+    runs = AwardRun.objects.filter(cadence=cadence, reference_date=reference_date)
     with transaction.atomic():
         with connection.cursor() as cursor:
             # Whoever writes a rule version waits, and then sees this run: see services.rules.
@@ -185,17 +190,20 @@ def _open_run(cadence: Cadence, reference_date: date, trigger: RunTrigger) -> Aw
 
 
 def _taken_over(run: AwardRun) -> bool:
-    """Take `run` over from dead processes; close it instead if that happened too often."""
+    """Take `run` over from dead processes; close it instead if that leads nowhere."""
+    if run.taken_over_at is not None and run.heartbeat_at > run.taken_over_at:
+        run.takeovers = 0
     if run.takeovers < MAX_TAKEOVERS:
         run.takeovers += 1
-        run.save(update_fields=["takeovers"])
+        run.taken_over_at = timezone.now()
+        run.save(update_fields=["takeovers", "taken_over_at"])
         logger.warning("run resumed: %s was interrupted", run)
         return True
     with transaction.atomic():
         run.shards.filter(status=ShardStatus.PENDING).update(
             status=ShardStatus.FAILED,
             finished_at=timezone.now(),
-            error=f"The processes at work on this run died {run.takeovers + 1} times.",
+            error=f"{run.takeovers + 1} processes in a row died before they had finished it.",
         )
         close_run(run)
     logger.error("run given up: %s was interrupted %d times", run, run.takeovers + 1)
@@ -240,13 +248,15 @@ def finish_shard(shard: AwardShard, *, tally: Tally) -> None:
     )
 
 
-def fail_shard(shard: AwardShard, *, error: str) -> None:
-    """Mark `shard` as failed, its own transaction having been rolled back.
+def fail_shard(shard: AwardShard, *, error: str, is_deferred: bool = False) -> None:
+    """Mark `shard` as failed, or deferred, its own transaction having been rolled back.
 
     Unless another process has taken it meanwhile, and was luckier.
     """
     AwardShard.objects.filter(pk=shard.pk, status=ShardStatus.PENDING).update(
-        status=ShardStatus.FAILED, finished_at=timezone.now(), error=error
+        status=ShardStatus.DEFERRED if is_deferred else ShardStatus.FAILED,
+        finished_at=timezone.now(),
+        error=error,
     )
 
 
@@ -264,7 +274,8 @@ def is_judged(run: AwardRun) -> bool:
     Of processes that finish at the same time, the last one to ask is told that all are done.
     Call inside the transaction that closes the run.
     """
-    run.refresh_from_db(from_queryset=AwardRun.objects.select_for_update())
+    # Not against the batches, which hold the key of the run that their awards name.
+    run.refresh_from_db(from_queryset=AwardRun.objects.select_for_update(no_key=True))
     return not run.shards.filter(status=ShardStatus.PENDING).exists()
 
 
@@ -279,6 +290,7 @@ def close_run(run: AwardRun) -> None:
         )
         if shard.status == ShardStatus.FAILED:
             rejected += shard.hosts
+        if shard.status != ShardStatus.DONE:
             failures.append(f"{shard}: {shard.error}")
     if not failures:
         run.status = RunStatus.DONE

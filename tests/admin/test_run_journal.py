@@ -7,7 +7,7 @@ from django.urls import reverse
 from rewards.admin import run_journal
 from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger, ShardStatus
 from rewards.exceptions import QueueUnreachable
-from rewards.models import AwardRun, AwardShard, ScoreHistory
+from rewards.models import AwardRun, AwardShard, RewardRule, ScoreHistory
 from rewards.services import queue, starting
 from rewards.services.runs import opened
 from tests.factories import (
@@ -61,7 +61,8 @@ def said(page):
 
 def test_gaps_are_seen_in_the_journal(client, login, activity):
     login("Viewer")
-    AwardRunFactory(reference_date=A_MONDAY, events_seen=1)
+    paid_by = list(RewardRule.objects.values_list("pk", flat=True))
+    AwardRunFactory(reference_date=A_MONDAY, events_seen=1, rule_versions=paid_by)
 
     page = client.get(JOURNAL)
 
@@ -282,9 +283,9 @@ def test_the_page_costs_the_same_queries_whatever_the_length_of_the_journal(
     for offset in range(days):
         AwardRunFactory(reference_date=date(2026, 11, 1) - timedelta(days=offset))
 
-    # Session, user, rights (2); activity, journal and locks of the periods; their totals, open
-    # runs.
-    with django_assert_num_queries(9):
+    # Session, user, rights (2); locks, activity, journal and rules of the periods; their totals,
+    # open runs.
+    with django_assert_num_queries(10):
         page = client.get(JOURNAL)
 
     assert len(page.context["rows"]) <= run_journal.PERIODS

@@ -1,13 +1,15 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from rewards.choices import RunTrigger
+from rewards.models import AwardRun
+from rewards.services import awarding
 from rewards.services.due import award_due
-from tests.factories import DailyActivityFactory, HostFactory, RewardRuleFactory
+from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +105,46 @@ def test_award_due_says_what_it_did_and_then_that_nothing_is_due(host, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("2026-11-16: Awarded 10 points in 1 awards; 1 hosts judged in ")
     assert second == "Nothing is due."
+
+
+def test_award_due_goes_on_until_nothing_is_left(host, capsys, monkeypatch):
+    monkeypatch.setattr("rewards.services.due.MAX_PERIODS", 1)
+    DailyActivityFactory(user=host)
+    DailyActivityFactory(user=host, date=A_MONDAY + timedelta(days=1))
+
+    call_command("award_due")
+
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()] == [
+        "2026-11-16",
+        "2026-11-17",
+    ]
+
+
+def test_a_range_that_has_not_ended_writes_nothing(host):
+    DailyActivityFactory(user=host)
+
+    with pytest.raises(CommandError, match="day 2026-11-18 has not ended"):
+        call_command("award_daily", "--from=2026-11-16", "--to=2026-11-18")
+
+    assert not AwardRun.objects.exists()
+
+
+def test_what_was_awarded_is_reported_when_a_later_date_breaks_off(host, capsys, monkeypatch):
+    DailyActivityFactory(user=host)
+    award = awarding.award_daily
+
+    def once(*, day, **kwargs):
+        if day != A_MONDAY:
+            raise KeyboardInterrupt
+        return award(day=day, **kwargs)
+
+    monkeypatch.setattr(awarding, "award_daily", once)
+
+    with pytest.raises(CommandError) as refusal:
+        call_command("award_daily", "--from=2026-11-16", "--to=2026-11-17")
+
+    assert refusal.value.returncode == 130
+    assert capsys.readouterr().out.startswith("2026-11-16: Awarded 10 points")
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,20 @@ def day(offset):
 
 
 def journal(**kwargs):
-    return Journal(**{"is_open": False, "events_seen": 5, "failures": 0} | kwargs)
+    values = {"is_open": False, "events_seen": 5, "rule_versions": frozenset(), "failures": 0}
+    return Journal(**values | {"is_incomplete": bool(kwargs.get("failures"))} | kwargs)
 
 
-def periods(*, first=MONDAY, today=NEXT_MONDAY, events=None, journals=None, alive=(), grace_days=3):
+def periods(
+    *,
+    first=MONDAY,
+    today=NEXT_MONDAY,
+    events=None,
+    journals=None,
+    alive=(),
+    rules=frozenset(),
+    grace_days=3,
+):
     return list(
         closed_periods(
             first=first,
@@ -39,6 +49,7 @@ def periods(*, first=MONDAY, today=NEXT_MONDAY, events=None, journals=None, aliv
             events=events or {},
             journals=journals or {},
             alive=frozenset(alive),
+            rules_in_force=lambda cadence, day: rules,
             grace_days=grace_days,
         )
     )
@@ -75,6 +86,8 @@ def test_a_week_comes_after_its_seven_days_and_nothing_before_its_end():
         (5, journal(events_seen=None, failures=1), (), PeriodState.RETRY),
         (5, journal(events_seen=None, failures=MAX_FAILURES - 1), (), PeriodState.RETRY),
         (5, journal(events_seen=None, failures=MAX_FAILURES), (), PeriodState.FAILED),
+        # What others were in the way of is tried for as long as it takes.
+        (5, journal(events_seen=None, is_incomplete=True), (), PeriodState.RETRY),
         # A failure after a run that was done is one too.
         (6, journal(failures=1), (), PeriodState.RETRY),
         # Late is what there is beyond what the last run saw.
@@ -89,6 +102,31 @@ def test_a_period_stands_where_its_runs_and_its_activity_put_it(events, runs, al
     period = periods(events={MONDAY: events}, journals=known, alive=alive)[0]
 
     assert period.state == state
+
+
+@pytest.mark.parametrize(
+    ("paid_by", "in_force", "state"),
+    [
+        ({1}, {1}, PeriodState.DONE),
+        ({1}, {1, 2}, PeriodState.RULE_ADDED),
+        ({1}, {2}, PeriodState.RULE_ADDED),
+        (set(), {1}, PeriodState.RULE_ADDED),
+        # A rule that has been paused in the past takes nothing back.
+        ({1, 2}, {1}, PeriodState.DONE),
+    ],
+)
+def test_a_rule_that_a_run_did_not_know_makes_its_period_due_again(paid_by, in_force, state):
+    known = {DAILY: journal(rule_versions=frozenset(paid_by))}
+
+    period = periods(events={MONDAY: 5}, journals=known, rules=frozenset(in_force))[0]
+
+    assert period.state == state
+
+
+def test_a_rule_changes_nothing_for_a_day_without_activity():
+    known = {DAILY: journal(events_seen=0)}
+
+    assert periods(journals=known, rules=frozenset({1}))[0].state == PeriodState.DONE
 
 
 @pytest.mark.parametrize(

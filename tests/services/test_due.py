@@ -1,16 +1,17 @@
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import pytest
 from django.core import mail
-from django.db import connection
+from django.db import OperationalError, connection
 
-from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger
+from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger, ShardStatus
 from rewards.exceptions import AlreadyRunning
 from rewards.models import AwardRun, AwardShard, DailyActivity, RewardRule, Score, ScoreHistory
-from rewards.rules.periods import PeriodState
+from rewards.rules.periods import MAX_FAILURES, PeriodState
 from rewards.selectors.activity import counted_events, events_by_day
-from rewards.selectors.runs import lock_key
-from rewards.services import awarding, due, runs
+from rewards.selectors.runs import alive_periods, lock_key
+from rewards.services import awarding, contention, due, runs
 from rewards.services.awarding import Labour
 from tests.factories import (
     A_MONDAY,
@@ -70,7 +71,7 @@ def test_a_second_call_does_nothing_in_a_handful_of_queries(rules, host, django_
     DailyActivityFactory(user=host)
     catch_up()
 
-    with django_assert_num_queries(3):  # activity of each day, journal, who is alive
+    with django_assert_num_queries(4):  # who is alive, activity of each day, journal, rules
         report = catch_up()
 
     assert (report.runs, report.is_complete) == ((), True)
@@ -215,8 +216,93 @@ def test_a_run_whose_processes_die_again_and_again_is_closed_as_failed(rules, ho
 
     given_up = AwardRun.objects.get(attempt=1)
     assert (given_up.status, given_up.rejected) == (RunStatus.FAILED, 1)
-    assert "died 6 times" in given_up.error
+    assert "6 processes in a row died" in given_up.error
     assert (report.attempt, report.status, report.tally.awards) == (2, RunStatus.DONE, 1)
+
+
+def test_a_run_that_comes_forward_may_be_taken_over_for_as_long_as_it_takes(rules, settings):
+    settings.REWARDS_BATCH_SIZE = 1
+    for _ in range(runs.MAX_TAKEOVERS + 3):
+        DailyActivityFactory()
+
+    def die(done, total):
+        raise KeyboardInterrupt
+
+    for _ in range(runs.MAX_TAKEOVERS + 2):
+        with pytest.raises(KeyboardInterrupt):
+            awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND, on_progress=die)
+    awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
+
+    run = AwardRun.objects.get()
+    assert (run.status, run.awards) == (RunStatus.DONE, runs.MAX_TAKEOVERS + 3)
+
+
+def test_a_lock_of_someone_else_defers_a_batch_however_often(rules, host, monkeypatch):
+    DailyActivityFactory(user=host)
+    monkeypatch.setattr(contention, "MAX_TRIES", 1)
+    locked = OperationalError("canceling statement due to lock timeout")
+    locked.__cause__ = psycopg.errors.LockNotAvailable()
+
+    def wait_in_vain(*args, **kwargs):
+        raise locked
+
+    monkeypatch.setattr(awarding, "award_span", wait_in_vain)
+    for _ in range(MAX_FAILURES + 1):
+        report = catch_up()
+        assert [run.status for run in report.runs] == [RunStatus.FAILED]
+    assert set(AwardShard.objects.values_list("status", flat=True)) == {ShardStatus.DEFERRED}
+    monkeypatch.undo()
+
+    report = catch_up()
+
+    assert [run.status for run in report.runs] == [RunStatus.DONE] * 2
+    assert Score.objects.get().lifetime == 10
+
+
+def test_whoever_only_watches_keeps_nobody_from_the_run_and_calls_again(rules, host, monkeypatch):
+    """The messages to the workers were lost; the second call reaches one."""
+    DailyActivityFactory(user=host)
+    monkeypatch.setattr(awarding, "CALL_AGAIN_SECONDS", 0)
+    calls = []
+
+    def call(run):
+        calls.append(alive_periods())
+        if len(calls) == 2:
+            awarding.award_shards(run=run.pk)
+
+    report = awarding.award_daily(
+        day=A_MONDAY,
+        now=NOW,
+        trigger=RunTrigger.COMMAND,
+        labour=Labour(invite=call, takes_part=False),
+    )
+
+    assert (report.status, report.tally.awards) == (RunStatus.DONE, 1)
+    assert calls == [{(Cadence.DAILY, A_MONDAY)}, set()]
+
+
+def test_a_rule_written_for_days_gone_by_is_paid_by_the_next_call(host):
+    DailyActivityFactory(user=host)
+    assert [run.rules for run in catch_up().runs] == [0, 0]
+    RewardRuleFactory()
+
+    report = catch_up()
+
+    assert names(report) == [("daily", A_MONDAY)]
+    assert Score.objects.get().lifetime == 10
+    assert catch_up().runs == ()
+
+
+def test_activity_that_was_taken_back_hides_no_late_one(rules, host):
+    for _ in range(3):
+        DailyActivityFactory(date=NEXT_MONDAY - ONE_DAY)
+    catch_up()
+    DailyActivity.objects.filter(user=DailyActivity.objects.last().user_id).delete()
+    awarding.award_daily(day=NEXT_MONDAY - ONE_DAY, now=NOW, trigger=RunTrigger.COMMAND)
+
+    DailyActivityFactory(user=host, date=NEXT_MONDAY - ONE_DAY)
+
+    assert names(catch_up())[0] == ("daily", NEXT_MONDAY - ONE_DAY)
 
 
 def test_helping_with_a_run_that_has_ended_or_never_was_changes_nothing(rules, host):

@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from rewards.calendar import last_closed_day
-from rewards.choices import RunTrigger
+from rewards.choices import Cadence, RunTrigger
 from rewards.management.award import AwardCommand
 from rewards.management.base import day, period_days
 from rewards.services import awarding
@@ -41,6 +41,7 @@ class Command(AwardCommand):
             default=last_closed_day(now, ZoneInfo(settings.REWARDS_TIME_ZONE)),
             name="date",
         )
+        awarding.require_ended(cadence=Cadence.DAILY, reference_date=days[-1], now=now)
         self.award_all(
             days,
             lambda each, labour: awarding.award_daily(

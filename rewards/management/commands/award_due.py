@@ -3,8 +3,10 @@ from typing import Any
 from django.utils import timezone
 
 from rewards.choices import RunTrigger
+from rewards.exceptions import AlreadyRunning
 from rewards.management.award import AwardCommand
 from rewards.management.base import RewardsCommand
+from rewards.services.awarding import RunReport
 from rewards.services.due import award_due
 
 
@@ -15,11 +17,16 @@ class Command(AwardCommand):
     add_arguments = RewardsCommand.add_arguments
 
     def handle(self, **_: Any) -> None:
-        report = award_due(
-            now=timezone.now(),
-            trigger=RunTrigger.COMMAND,
-            on_progress=self.progress("award_due"),
-        )
-        for sentence in report.busy:
-            self.stderr.write(sentence)
-        self.report_runs(report.runs, otherwise="Nothing is due.")
+        reports: list[RunReport] = []
+        while True:
+            due = award_due(
+                now=timezone.now(),
+                trigger=RunTrigger.COMMAND,
+                on_progress=self.progress("award_due"),
+            )
+            reports.extend(due.runs)
+            if due.is_complete or not due.runs:
+                break
+        self.report_runs(reports, otherwise="" if due.busy else "Nothing is due.")
+        if due.busy:
+            raise AlreadyRunning(" ".join(due.busy))

@@ -26,13 +26,16 @@ from rewards.selectors.rules import rules_in_force, rules_of_versions
 from rewards.services import runs, scores
 from rewards.services.awarding.batch import Job, award_span, judge_span
 from rewards.services.connections import is_lost
-from rewards.services.contention import first_line, retried
+from rewards.services.contention import first_line, is_contention, retried
 from rewards.services.runs import Tally
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
 """How often to look whether others have finished the last shards of a run."""
+
+CALL_AGAIN_SECONDS = 30
+"""After so long without a shard finished, the messages to the workers may have been lost."""
 
 Progress = Callable[[int, int], None]
 """Told (shards done, shards in all)."""
@@ -146,15 +149,13 @@ def award(
     with runs.opened(cadence=cadence, reference_date=reference_date, trigger=trigger) as run:
         if labour.invite is not None:
             labour.invite(run)
-        while True:
-            if labour.takes_part:
-                _work_on(run, labour, on_progress)
-            run.refresh_from_db()
-            if on_progress is not None:
-                on_progress(*runs.progress(run))
-            if run.status != RunStatus.RUNNING or labour.is_over:
-                break
-            time.sleep(POLL_SECONDS)
+        if labour.takes_part:
+            while not (_work_on(run, labour, on_progress) or labour.is_over):
+                time.sleep(POLL_SECONDS)
+    if not labour.takes_part:
+        # Whoever only watches holds no lock, and so keeps nobody from taking the run over.
+        _watch(run, labour, on_progress)
+    run.refresh_from_db()
 
     return RunReport(
         cadence=cadence,
@@ -168,12 +169,29 @@ def award(
     )
 
 
+def _watch(run: AwardRun, labour: Labour, on_progress: Progress | None) -> None:
+    """Wait until others have ended `run`; call for them again when nothing comes forward."""
+    seen, seen_at = (0, 0), time.monotonic()
+    while (
+        not labour.is_over and AwardRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING).exists()
+    ):
+        time.sleep(POLL_SECONDS)
+        done = runs.progress(run)
+        if on_progress is not None:
+            on_progress(*done)
+        if done != seen:
+            seen, seen_at = done, time.monotonic()
+        elif time.monotonic() - seen_at > CALL_AGAIN_SECONDS and labour.invite is not None:
+            seen_at = time.monotonic()
+            labour.invite(run)
+
+
 def award_shards(*, run: int, labour: Labour = ALONE) -> bool:
     """Work on the shards of a run that another process opened; return whether it has ended.
 
     Whoever judges the last shard closes the run. A second call, or one for a run that has ended
-    or does not exist, changes nothing. Raises AlreadyRunning while another process opens a run
-    of the same period.
+    or does not exist, changes nothing and returns True. Raises AlreadyRunning while another
+    process opens a run of the same period.
     """
     opened = AwardRun.objects.filter(pk=run, status=RunStatus.RUNNING).first()
     if opened is None:
@@ -247,14 +265,16 @@ def _work_on(run: AwardRun, labour: Labour, on_progress: Progress | None) -> boo
 def _award_next_shard(job: Job, run: AwardRun) -> bool:
     """Judge and write one pending shard of `run`; return whether there was one.
 
-    A batch that meets awards or locks of another process is done again with fresh maps. One
-    that fails for a reason of its own is rolled back and reported, and the rest goes on.
+    A batch that meets awards or locks of another process is done again with fresh maps, and
+    deferred to the next run when it keeps meeting them. One that fails for a reason of its own
+    is rolled back and reported. Either way the rest goes on.
     """
     shard: AwardShard | None = None
 
     def attempt() -> bool:
         nonlocal shard
         with transaction.atomic():
+            shard = None
             shard = runs.take_shard(run)
             if shard is None:
                 return False
@@ -271,7 +291,11 @@ def _award_next_shard(job: Job, run: AwardRun) -> bool:
         # What a statement was cancelled for says all there is; other causes have to be found.
         is_plain = isinstance(error, OperationalError)
         logger.warning("batch failed: %s: %s", shard, first_line(error), exc_info=not is_plain)
-        runs.fail_shard(shard, error=f"{type(error).__name__}: {first_line(error)}")
+        runs.fail_shard(
+            shard,
+            error=f"{type(error).__name__}: {first_line(error)}",
+            is_deferred=is_contention(error),
+        )
         return True
 
 
