@@ -12,6 +12,7 @@ from django.db.models.functions import Least
 
 from rewards.calendar import day_window, days_between
 from rewards.models import ActivityEvent, Score
+from rewards.services.contention import retried
 from rewards.services.verify.questions import QUESTIONS, Question
 
 MAX_EXAMPLES = 5
@@ -148,12 +149,18 @@ _REBUILD = f"""
 def repair_scores(*, is_dry_run: bool = False) -> RepairReport:
     """Rebuild the scores that differ from the ledger, each in its period; touch nothing else.
 
-    A second call finds nothing to do. Runs wait until it is done, a dry run holds up nobody.
+    A second call finds nothing to do. Batches wait until it is done, and those that waited for
+    too long are deferred to the next run; a dry run holds up nobody.
     """
+    return retried(lambda: _repair(is_dry_run=is_dry_run), label="repair of scores")
+
+
+def _repair(*, is_dry_run: bool) -> RepairReport:
     with transaction.atomic(), connection.cursor() as cursor:
         if not is_dry_run:
+            # In the order in which batches write them.
             cursor.execute(
-                "LOCK TABLE rewards_score, rewards_scorehistory IN SHARE ROW EXCLUSIVE MODE"
+                "LOCK TABLE rewards_scorehistory, rewards_score IN SHARE ROW EXCLUSIVE MODE"
             )
         cursor.execute(_LOOK, [])
         scores, examples = cursor.fetchone()

@@ -75,7 +75,7 @@ _EVENTS_BY_PERIOD = """
 # all its events: whatever arrived later, or was written into the rules later, is still to come.
 _TERMS = """
     SELECT cadence, reference_date, judged, rule.rule_type, rule.threshold,
-        bool_or(run.events_seen = events AND rule.created_at <= run.started_at) AS is_settled
+        bool_or(run.events_seen = events AND run.rule_versions @> to_jsonb(rule.id)) AS is_settled
     FROM rewards_awardrun AS run
     JOIN events_by_period USING (cadence, reference_date)
     CROSS JOIN LATERAL (
@@ -292,8 +292,9 @@ _THE_SCORES = Question(
             WHERE reference_date = daily_date AND daily <> points
             UNION ALL
             SELECT user_id, daily_date, daily, 0 FROM rewards_score
-            WHERE daily <> 0 AND (user_id, daily_date) NOT IN (
-                SELECT user_id, reference_date FROM lately)""",
+            WHERE daily <> 0 AND NOT EXISTS (
+                SELECT FROM lately WHERE lately.user_id = rewards_score.user_id
+                AND reference_date = daily_date)""",
         ),
         Invariant(
             "I5",
