@@ -142,7 +142,11 @@ def wait_until_blocked(processes: int) -> None:
 
 
 def _wait_for_locks(condition: str, processes: int) -> None:
-    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND " + condition  # noqa: S608 - our own words
+    # Of this database only: other tests wait at their own barriers on the same server.
+    query = (
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "  # noqa: S608 - our words
+        f"WHERE datname = current_database() AND NOT granted AND {condition}"
+    )
     deadline = time.monotonic() + PATIENCE
     with another_session() as session:
         while session.execute(query).fetchone() != (processes,):
