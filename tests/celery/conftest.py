@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import DjangoDbBlocker
 
 from tests.celery.stack import Stack
@@ -47,3 +48,12 @@ def stack(sample: None, tmp_path: Path) -> Iterator[Stack]:
         yield stack
     finally:
         stack.end()
+
+
+@pytest.fixture
+def every_second(stack: Stack) -> None:
+    """The tick, faster."""
+    interval = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.SECONDS)
+    tick = PeriodicTask.objects.get(task="award_due")
+    tick.interval = interval
+    tick.save()

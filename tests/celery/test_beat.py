@@ -2,9 +2,6 @@
 
 import json
 
-import pytest
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
-
 from rewards.choices import RunTrigger
 from rewards.models import AwardRun
 from tests.celery.sample import DAYS, WEEKS, assert_as_if_undisturbed, everything_is_done
@@ -14,15 +11,6 @@ from tests.test_sample import in_process
 
 AFTERWARDS = "2004-05-03T02:00:00+00:00"
 """Two hours after the last day of the sample."""
-
-
-@pytest.fixture
-def every_second(stack):
-    """The tick, faster."""
-    interval = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.SECONDS)
-    tick = PeriodicTask.objects.get(task="award_due")
-    tick.interval = interval
-    tick.save()
 
 
 def probe():

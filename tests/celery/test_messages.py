@@ -75,19 +75,9 @@ def test_forged_messages_write_nothing(stack, tmp_path):
     assert not ScoreHistory.objects.exists()
     stack.send("award_due")
     wait_until(everything_is_done, "the awards")
-    assert_as_if_undisturbed(tmp_path)
-
-
-def test_a_forged_share_of_a_run_that_has_ended_changes_nothing(stack, tmp_path):
-    worker = stack.worker()
-    stack.send("award_due")
-    wait_until(everything_is_done, "the awards")
     runs = list(AwardRun.objects.values())
-
-    for run in runs:
+    for run in runs:  # all of them have ended
         stack.send("award_shards", run["id"])
     wait_until(stack.is_idle, "an empty queue")
-
-    assert worker.said().count("Task award_shards") >= 2 * len(runs)
     assert list(AwardRun.objects.values()) == runs
     assert_as_if_undisturbed(tmp_path)
