@@ -137,6 +137,7 @@ def _serve() -> None:
             answer = os.fork()
             if answer == 0:
                 _become(**request)
+            ended.pop(answer, None)  # numbers of processes come again
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
