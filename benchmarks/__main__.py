@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    admin_pages,
     daily,
     history,
     ingest,
@@ -30,6 +31,7 @@ PARTS = {
     "ingest": ingest.measure,
     "verification": verification.measure,
     "history": history.measure,
+    "pages": admin_pages.measure,
 }
 
 RESULTS = Path(__file__).parent / "results"

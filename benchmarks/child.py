@@ -16,6 +16,8 @@ from typing import Any
 
 import django
 
+from benchmarks.admin_pages import open_pages
+
 
 def peak_memory() -> int:
     """Return the most memory this process ever had resident, in bytes."""
@@ -140,6 +142,7 @@ WHAT: dict[str, Callable[..., dict[str, Any]]] = {
     "command": command,
     "query_per_host_and_rule": query_per_host_and_rule,
     "maps_and_two_writes": maps_and_two_writes,
+    "open_pages": open_pages,
 }
 
 

@@ -104,9 +104,10 @@ def _in_server(
             cursor.execute(
                 """
                 INSERT INTO rewards_awardrun (cadence, reference_date, attempt, trigger, status,
-                    started_at, finished_at, events_seen, hosts_evaluated, awards, points, by_rule,
-                    error)
-                VALUES ('daily', %s, 1, 'command', 'done', now(), now(), 0, 0, 0, 0, '{}', '')
+                    started_at, finished_at, rule_versions, takeovers, events_seen,
+                    hosts_evaluated, rewarded, rejected, awards, points, by_rule, leaders, error)
+                VALUES ('daily', %s, 1, 'command', 'done', now(), now(), '[]', 0, 0, 0, 0, 0, 0, 0,
+                    '{}', '[]', '')
                 RETURNING id
                 """,
                 [day],

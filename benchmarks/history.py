@@ -13,11 +13,12 @@ ROWS_FOR_EACH_HOST = 40
 # Yesterday once more on a day before, as its run would have written it: in order of host.
 _PAST = """
     WITH run AS (
-        INSERT INTO rewards_awardrun (cadence, reference_date, attempt, trigger, status,
-            started_at, finished_at, events_seen, hosts_evaluated, awards, points, by_rule, error)
-        SELECT cadence, reference_date - %(age)s, attempt, trigger, status,
-            started_at, finished_at, 0, 0, awards, points, '{}', ''
-        FROM rewards_awardrun WHERE reference_date = %(day)s
+        INSERT INTO rewards_awardrun
+        SELECT (jsonb_populate_record(run, jsonb_build_object(
+            'id', nextval(pg_get_serial_sequence('rewards_awardrun', 'id')),
+            'reference_date', reference_date - %(age)s
+        ))).*
+        FROM rewards_awardrun AS run WHERE reference_date = %(day)s
         RETURNING id
     )
     INSERT INTO rewards_scorehistory

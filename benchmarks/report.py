@@ -89,6 +89,12 @@ TARGETS: list[tuple[str, str, float, Callable[[Results], float]]] = [
         4,
         _ways("verification", "verify_ledger", "one aggregate"),
     ),
+    (
+        "a page of the admin, all hosts / a hundredth of them",
+        "<=",
+        1.5,
+        lambda results: float(results["pages"]["slowest"]),
+    ),
 ]
 
 
@@ -106,6 +112,8 @@ def tables(results: Results) -> str:
         )
     if "daily" in results:
         lines += ["", *_daily(results["daily"])]
+    if "pages" in results:
+        lines += ["", *_pages(results["pages"])]
     return "\n".join(lines)
 
 
@@ -120,4 +128,15 @@ def _daily(part: Results) -> list[str]:
             f"| {way} | {row['median']:.2f} | {row['awards']:,} "
             f"| {row['microseconds_per_award']:,.2f} | {verdict} |"
         )
+    return lines
+
+
+def _pages(part: Results) -> list[str]:
+    small, large = part["hosts"]["small"], part["hosts"]["large"]
+    lines = [
+        f"| page of the admin | {small:,} hosts, ms | {large:,} hosts, ms | ratio |",
+        "|---|---|---|---|",
+    ]
+    for page, row in part["pages"].items():
+        lines.append(f"| {page} | {row['small']:.1f} | {row['large']:.1f} | {row['ratio']:.2f} |")
     return lines

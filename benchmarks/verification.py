@@ -37,8 +37,8 @@ _REST = [
     """,
     """
     INSERT INTO rewards_awardshard (run_id, after_user, through_user, hosts, status, finished_at,
-        hosts_evaluated, awards, points, by_rule, error)
-    SELECT id, 0, 1, 0, 'done', finished_at, 0, awards, points, '{}', '' FROM rewards_awardrun
+        hosts_evaluated, rewarded, awards, points, by_rule, error)
+    SELECT id, 0, 1, 0, 'done', finished_at, 0, 0, awards, points, '{}', '' FROM rewards_awardrun
     """,
 ]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from django.db.models import Exists, Sum
+from django.db.models import Exists, F, Sum
 
 from rewards.calendar import sunday_of
 from rewards.choices import RunStatus
@@ -15,6 +15,13 @@ class Leader(NamedTuple):
     """A host, and what it was paid for the days asked about."""
 
     user: int
+    points: int
+
+
+class HostPoints(NamedTuple):
+    """A host by the name that the app knows, and what it was paid."""
+
+    external_id: str
     points: int
 
 
@@ -56,13 +63,14 @@ def leaders_by_journal(*, monday: date) -> list[Leader]:
     return [Leader(*row) for row in run or []]
 
 
-def ranking(*, first: date, last: date) -> Iterator[tuple[str | None, int]]:
-    """Yield (external id, points) of all hosts paid for `first`..`last`, as leaders does."""
+def ranking(*, first: date, last: date) -> Iterator[HostPoints]:
+    """Yield all hosts that were paid for `first`..`last`, in the order of leaders."""
     sums = (
         ScoreHistory.objects.in_days(first, last)
-        .values_list("user_id", "user__external_id")
+        .values("user_id", external_id=F("user__external_id"))
         .annotate(all_points=Sum("points"))
         .order_by("-all_points", "user_id")
+        .values_list("external_id", "all_points")
     )
-    for _, external_id, points in sums.iterator(chunk_size=10_000):
-        yield external_id, points
+    for row in sums.iterator(chunk_size=10_000):
+        yield HostPoints(*row)

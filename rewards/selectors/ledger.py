@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Count, F, Sum
+from django.db.models import Count, Sum
 from psycopg import sql
 
 from rewards.choices import RuleType
@@ -72,23 +72,4 @@ def totals_by_rule(*, first: date, last: date) -> list[RuleTotal]:
         .annotate(number=Count("*"), total=Sum("points"))
         .order_by("rule_type")
         .values_list("rule_type", "number", "total")
-    ]
-
-
-class HostPoints(NamedTuple):
-    """What one host earned."""
-
-    external_id: str
-    points: int
-
-
-def top_hosts(*, first: date, last: date, limit: int) -> list[HostPoints]:
-    """Return who earned most for reference dates in `first`..`last`, most first, then by id."""
-    return [
-        HostPoints(*row)
-        for row in ScoreHistory.objects.in_days(first, last)
-        .values(external_id=F("user__external_id"))
-        .annotate(total=Sum("points"))
-        .order_by("-total", "external_id")
-        .values_list("external_id", "total")[:limit]
     ]

@@ -1,6 +1,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from django.core.management import call_command
@@ -12,7 +13,8 @@ from rewards.calendar import monday_of
 from rewards.choices import Cadence, RunStatus
 from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
 from rewards.sample import Bundled, Synthetic
-from rewards.selectors.ledger import HostPoints, RuleTotal, top_hosts, totals_by_rule
+from rewards.selectors.leaders import HostPoints, ranking
+from rewards.selectors.ledger import RuleTotal, totals_by_rule
 from rewards.services import demo
 
 ADDRESS = "http://127.0.0.1:8000/admin/"
@@ -63,7 +65,7 @@ class Command(RewardsCommand):
 
         monday = monday_of(report.last_day)
         totals = totals_by_rule(first=monday_of(report.first_day), last=report.last_day)
-        top = top_hosts(first=monday, last=report.last_day, limit=10)
+        top = list(islice(ranking(first=monday, last=report.last_day), 10))
         # A password that nobody is shown would be of no use.
         password = None if self.is_quiet else demo.make_admin()
         self.report(
