@@ -49,7 +49,7 @@ def assert_as_if_undisturbed(folder: Path) -> None:
     assert exported(folder) == EXPECTED["UTC"].read_bytes()
     in_process("verify_ledger")
     runs = list(AwardRun.objects.values_list("cadence", "reference_date", "status"))
-    assert {status for *_, status in runs} == {RunStatus.DONE}
+    assert {status for *_, status in runs} == {RunStatus.DONE}, runs
     assert Counter(cadence for cadence, *_ in set(runs)) == {
         Cadence.DAILY: DAYS,
         Cadence.WEEKLY: WEEKS,

@@ -70,6 +70,11 @@ class Stack:
         self.folder = folder
         self.broker = LocalBroker(folder / "broker")
         self.programs: list[Program] = []
+        self.settings = {
+            "CELERY_BROKER_URL": self.broker.url,
+            "REWARDS_BATCH_SIZE": "25",
+            "DATABASE_LOCK_TIMEOUT": "600",  # who is held, stays held
+        }
         self._broker_process = ExitStack()
 
     def start_broker(self) -> None:
@@ -136,7 +141,7 @@ class Stack:
         program = Program(
             [*command, *options],
             self.folder / f"{name}.log",
-            **({"CELERY_BROKER_URL": self.broker.url, "REWARDS_BATCH_SIZE": "25"} | settings),
+            **(self.settings | settings),
         )
         self.programs.append(program)
         return program

@@ -130,14 +130,13 @@ def test_the_same_message_fifty_times_is_one_run(stack, fault, tmp_path):
 
 def test_a_week_enqueued_before_its_days_is_paid_all_the_same(stack, fault, tmp_path):
     stack.worker()
-    settings = {"CELERY_BROKER_URL": stack.broker.url, "REWARDS_BATCH_SIZE": "25"}
     jobs = [
         ["award_weekly", "--week", "2004-04-19", "--enqueue"],
         ["award_daily", "--from", "2004-04-22", "--to", "2004-04-25", "--enqueue"],
     ]
 
     for job in jobs:
-        process = start(["manage.py", *job], **settings)
+        process = start(["manage.py", *job], **stack.settings)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (0, ""), out
     order = AwardRun.objects.order_by("started_at").values_list("cadence", flat=True)
@@ -152,8 +151,7 @@ def test_workers_share_a_run_that_a_command_gave_them(stack, tmp_path):
 
     process = start(
         ["manage.py", "award_daily", "--date", "2004-04-30", "--enqueue"],
-        CELERY_BROKER_URL=stack.broker.url,
-        REWARDS_BATCH_SIZE="5",
+        **stack.settings | {"REWARDS_BATCH_SIZE": "5"},
     )
     out, err = process.communicate(timeout=60)
 
