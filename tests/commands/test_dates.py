@@ -72,6 +72,10 @@ def test_what_is_no_date_is_refused(command, option, text, reason, manage):
             ("award_daily", "--date", "2026-11-24"),
             "day 2026-11-24 has not ended in UTC; the last closed day is 2026-11-23.",
         ),
+        (
+            ("award_daily", "--from", "2026-11-23", "--to", "2026-11-24"),
+            "day 2026-11-24 has not ended in UTC; the last closed day is 2026-11-23.",
+        ),
         # weeks that cannot be judged yet, or are none
         (
             ("award_weekly", "--week", "2026-11-18"),

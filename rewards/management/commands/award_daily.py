@@ -41,6 +41,7 @@ class Command(AwardCommand):
             default=last_closed_day(now, ZoneInfo(settings.REWARDS_TIME_ZONE)),
             name="date",
         )
+        # Before anything is written of the days before it.
         awarding.require_ended(cadence=Cadence.DAILY, reference_date=days[-1], now=now)
         self.award_all(
             days,
