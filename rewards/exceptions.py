@@ -45,6 +45,10 @@ class TooMuchToRead(RewardsError):
     """A question whose answer takes longer than anyone waits for it."""
 
 
+class ZoneChanged(UsageError):
+    """The configured zone is not the one in which the activity was counted."""
+
+
 class AlreadyRunning(RewardsError):
     """Another process is at work on the same run; nothing was written."""
 

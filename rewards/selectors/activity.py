@@ -94,3 +94,21 @@ def events_by_day() -> dict[date, int]:
     """Return how many logins and completed calls each day holds that has any."""
     totals = ActivityTotal.objects.values("date").annotate(total=Sum("events"))
     return dict(totals.filter(total__gt=0).values_list("date", "total"))
+
+
+def events_across_time(*, number: int) -> list[tuple[datetime, date]]:
+    """Return (occurred_at, business date) of up to `number` events, evenly from all stored."""
+    sql = """
+        WITH ids AS (SELECT min(id) AS first, max(id) AS last FROM rewards_activityevent)
+        SELECT DISTINCT ON (event.id) event.occurred_at, event.business_date
+        FROM ids,
+            generate_series(first, last, greatest((last - first) / %s, 1)) AS at,
+            LATERAL (
+                SELECT id, occurred_at, business_date FROM rewards_activityevent
+                WHERE id >= at ORDER BY id LIMIT 1
+            ) AS event
+        LIMIT %s
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [number, number])
+        return [(at, day) for at, day in cursor]

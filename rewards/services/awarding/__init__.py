@@ -28,6 +28,7 @@ from rewards.services.awarding.batch import Job, award_span, judge_span
 from rewards.services.connections import is_lost
 from rewards.services.contention import first_line, is_contention, retried
 from rewards.services.runs import Tally
+from rewards.services.zone import require_zone_of_events
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,8 @@ def award_daily(
     """Pay each host what the daily rules in force on `day` say of that business day.
 
     A second call pays what has become due since, such as late activity, and nothing twice. A dry
-    run judges and writes nothing. Raises BadPeriod unless the day has ended at `now`, and
-    AlreadyRunning.
+    run judges and writes nothing. Raises BadPeriod unless the day has ended at `now`, ZoneChanged,
+    and AlreadyRunning.
     """
     return award(
         cadence=Cadence.DAILY,
@@ -143,6 +144,7 @@ def award(
     """Award one period of either cadence: what award_daily and award_weekly have in common."""
     began = time.monotonic()
     require_ended(cadence=cadence, reference_date=reference_date, now=now)
+    require_zone_of_events()
     if is_dry_run:
         return _rehearse(cadence, reference_date, on_progress, began)
 

@@ -20,6 +20,7 @@ from rewards.services.ingest.reading import STDIN_NAME, opened
 from rewards.services.ingest.rejects import RejectedFile
 from rewards.services.ingest.rows import MAX_SHOWN, Chunk, Rejection, RowParser
 from rewards.services.ingest.storing import Stored, store_rows
+from rewards.services.zone import require_zone_of_events
 
 logger = logging.getLogger(__name__)
 
@@ -87,11 +88,12 @@ def import_activity(
     nothing. A bad row is listed in `PATH.rejected.csv` (for a pipe in the current folder, as
     `stdin.rejected.csv`) and never keeps a good one out. Users who are not there are bad rows,
     or with `create_hosts` become hosts. Raises BadFile, having written nothing, when no row can
-    be read; UsageError for a bad source; RewardsError.
+    be read; UsageError for a bad source; ZoneChanged; RewardsError.
     """
     began = time.monotonic()
     if not _SOURCE.fullmatch(source):
         raise UsageError(f"bad source {source!a:.80}: use 1 to 64 visible ASCII characters.")
+    require_zone_of_events()
 
     rejected_path = _rejected_path(path)
     counts: Counter[str] = Counter()

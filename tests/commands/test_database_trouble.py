@@ -1,0 +1,160 @@
+"""A database that is not as it should be: one sentence, the exit code, and a clean next run."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+
+from rewards.models import ActivityEvent, AwardRun, ScoreHistory
+from tests.factories import ActivityEventFactory, DailyActivityFactory, RewardRuleFactory
+from tests.processes import another_session, environment, finish, start
+from tests.processes import manage as in_a_process
+
+AWARD = ("award_daily", "--date", "2026-11-16")
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "event_id,user_id,kind,occurred_at,duration_seconds\ne1,u1,login,2026-11-16T12:00:00Z,0\n"
+    )
+    return path
+
+
+def sentence_of(outcome):
+    """Return code and error output, which has to be one sentence and no traceback."""
+    code, out, err = outcome
+    assert (out, err.count("\n"), err[:14]) == ("", 1, "CommandError: "), outcome
+    return code, err
+
+
+def test_a_database_that_is_down_is_named_without_its_password():
+    outcome = in_a_process(*AWARD, DATABASE_URL="postgres://someone:pass-word@127.0.0.1:1/rewards")
+
+    code, err = sentence_of(outcome)
+    assert code == 1
+    assert "Cannot reach the database at 127.0.0.1:1: " in err
+    assert "pass-word" not in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        AWARD,
+        ("award_weekly",),
+        ("export_history",),
+        ("verify_ledger",),
+        ("set_rule", "DAILY_LOGIN", "--threshold", "1", "--points", "1"),
+        ("import_activity", "FILE"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_database_without_tables_is_to_be_migrated(words, db, manage, file):
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA nothing")
+        cursor.execute("SET LOCAL search_path = nothing")
+
+    outcome = manage(*(file if word == "FILE" else word for word in words))
+
+    said = "CommandError: The database lacks tables: run `manage.py migrate` first.\n"
+    assert sentence_of(outcome) == (1, said)
+
+
+def test_a_server_without_a_connection_left_is_tried_again_later(committed, file):
+    user = "few_connections"
+    with another_session() as admin:
+        admin.execute(f"CREATE ROLE {user} LOGIN SUPERUSER PASSWORD 'pass-word'")
+    try:
+        url = re.sub("//.*@", f"//{user}:pass-word@", environment()["DATABASE_URL"])
+        with another_session() as admin:
+            # Superusers are beyond the limit.
+            admin.execute(f"ALTER ROLE {user} NOSUPERUSER CONNECTION LIMIT 0")
+            admin.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {user}")
+            admin.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {user}")
+        words = ("import_activity", str(file), "--create-hosts")
+
+        code, err = sentence_of(in_a_process(*words, DATABASE_URL=url))
+        assert code == 1
+        assert f'too many connections for role "{user}"' in err
+        assert "pass-word" not in err
+
+        with another_session() as admin:
+            admin.execute(f"ALTER ROLE {user} CONNECTION LIMIT 1")
+        assert in_a_process(*words, "--verbosity", "0", DATABASE_URL=url) == (0, "", "")
+    finally:
+        with another_session() as admin:
+            admin.execute(f"DROP OWNED BY {user}")
+            admin.execute(f"DROP ROLE {user}")
+
+
+def test_a_lock_that_someone_keeps_is_waited_for_and_then_given_up(committed, file):
+    words = ("import_activity", str(file), "--create-hosts")
+    with another_session() as admin, admin.transaction():
+        admin.execute("LOCK TABLE rewards_dailyactivity IN ACCESS EXCLUSIVE MODE")
+        outcome = in_a_process(*words, DATABASE_LOCK_TIMEOUT="1", LOG_LEVEL="ERROR")
+
+    code, err = sentence_of(outcome)
+    assert code == 1
+    assert "Other processes were in the way 5 times: " in err
+    assert "lock timeout; the rows before were stored, safe to run again." in err
+    assert not ActivityEvent.objects.exists()
+    assert in_a_process(*words, "--verbosity", "0") == (0, "", "")
+    assert ActivityEvent.objects.count() == 1
+
+
+def test_a_lock_that_is_let_go_in_time_costs_only_time(committed, file):
+    words = ("import_activity", str(file), "--create-hosts", "--verbosity", "0")
+    with another_session() as admin, another_session() as observer:
+        admin.execute("BEGIN")
+        admin.execute("LOCK TABLE rewards_activityevent IN ACCESS EXCLUSIVE MODE")
+        process = start(["manage.py", *words])
+        while not observer.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            assert process.poll() is None
+        admin.execute("COMMIT")
+
+    assert finish(process) == (0, "", "")
+    assert ActivityEvent.objects.count() == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_an_hour_off_is_no_harm_to_days_that_have_ended(hours, manage, monkeypatch):
+    RewardRuleFactory()
+    DailyActivityFactory()
+    monkeypatch.setattr(
+        "django.utils.timezone.now",
+        lambda: datetime(2026, 11, 17, 12, tzinfo=UTC) + timedelta(hours=hours),
+    )
+
+    for _ in range(2):
+        code, _out, err = manage(*AWARD)
+
+        assert (code, err) == (0, "")
+    assert ScoreHistory.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_zone_other_than_that_of_the_activity_awards_and_imports_nothing(manage, settings, file):
+    RewardRuleFactory()
+    DailyActivityFactory()
+    for hour in range(24):
+        ActivityEventFactory(occurred_at=datetime(2026, 11, 16, hour, 30, tzinfo=UTC))
+    settings.REWARDS_TIME_ZONE = "America/Los_Angeles"
+
+    for words in (
+        AWARD,
+        (*AWARD, "--dry-run"),
+        ("award_weekly", "--week", "2026-11-16"),
+        ("import_activity", file),
+    ):
+        assert sentence_of(manage(*words)) == (
+            2,
+            "CommandError: REWARDS_TIME_ZONE=America/Los_Angeles is not the zone of the activity "
+            "stored: what happened at 2026-11-16T00:30:00Z counts on 2026-11-16, and there it was "
+            "2026-11-15; set it back.\n",
+        )
+    assert not AwardRun.objects.exists()
+    settings.REWARDS_TIME_ZONE = "UTC"
+    assert manage(*AWARD)[0] == 0

@@ -1,0 +1,140 @@
+"""Each check is silent where all is well, and names what is not."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.checks import run_checks
+from django.core.checks.registry import registry
+from django.db import connection
+from django.utils import timezone
+
+from rewards import checks
+from rewards.choices import RULE_TERMS, RuleType
+from tests.factories import ActivityEventFactory
+
+
+def found(check, **kwargs):
+    return [message.id for message in check(None, **{"databases": ["default"]} | kwargs)]
+
+
+@pytest.fixture
+def _a_day_of_events(db):
+    for hour in range(24):
+        ActivityEventFactory(occurred_at=datetime(2026, 11, 16, hour, 30, tzinfo=UTC))
+
+
+def test_every_check_is_registered():
+    names = {check.__name__ for check in registry.get_checks(include_deployment_checks=True)}
+
+    assert names >= {
+        "rule_types_are_complete",
+        "awards_are_paid_once",
+        "zone_is_the_one_of_the_activity",
+        "commits_outlive_a_crash",
+        "clocks_agree",
+    }
+
+
+@pytest.mark.usefixtures("_a_day_of_events")
+def test_nothing_is_found_where_all_is_well():
+    messages = run_checks(databases=["default"])
+
+    assert [message.id for message in messages if message.id.startswith("rewards.")] == []
+
+
+@pytest.mark.parametrize("name", ["RULE_TERMS", "EVALUATORS"])
+def test_a_rule_type_without_its_row_is_found(name, monkeypatch):
+    rows = {rule_type: RULE_TERMS[rule_type] for rule_type in list(RuleType)[1:]}
+    monkeypatch.setattr(checks, name, rows)
+
+    (message,) = checks.rule_types_are_complete(None)
+
+    assert (message.id, message.msg) == (
+        "rewards.E001",
+        f"{name} and RuleType differ in DAILY_LOGIN.",
+    )
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DROP CONSTRAINT rewards_scorehistory_award_once",
+        "DROP CONSTRAINT rewards_scorehistory_award_once, ADD CONSTRAINT"
+        " rewards_scorehistory_award_once UNIQUE (reference_date, user_id, rule_type) DEFERRABLE",
+    ],
+)
+def test_a_missing_or_deferred_constraint_is_found(harm):
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE rewards_scorehistory {harm}")
+
+    assert found(checks.awards_are_paid_once) == ["rewards.E002"]
+
+
+@pytest.mark.usefixtures("_a_day_of_events")
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "Asia/Kolkata", "America/Los_Angeles", "Africa/Monrovia"]
+)
+def test_a_zone_is_told_apart_by_an_hour(zone, settings):
+    settings.REWARDS_TIME_ZONE = zone
+
+    is_other = zone != "Africa/Monrovia"  # where it is the same time all year
+    assert found(checks.zone_is_the_one_of_the_activity) == ["rewards.E003"] * is_other
+
+
+@pytest.mark.django_db
+def test_a_few_events_on_another_day_are_a_change_of_clocks_and_not_of_the_zone():
+    for number in range(199):
+        ActivityEventFactory(occurred_at=datetime(2026, 11, 1 + number % 20, 12, tzinfo=UTC))
+    ActivityEventFactory(
+        occurred_at=datetime(2026, 11, 16, 23, 30, tzinfo=UTC), business_date="2026-11-17"
+    )
+
+    assert found(checks.zone_is_the_one_of_the_activity) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_a_server_that_forgets_what_it_confirmed_is_found(setting):
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL synchronous_commit = {setting}")
+
+    messages = checks.commits_outlive_a_crash(None, databases=["default"])
+
+    assert {message.id for message in messages} <= {"rewards.E004"}
+    names = [message.msg for message in messages if "synchronous_commit" in message.msg]
+    assert len(names) == (setting == "off")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("skew", "sentence"),
+    [
+        (timedelta(seconds=2), None),
+        (timedelta(hours=1), "The clock of this machine is +3,600 seconds off the database's"),
+        (timedelta(hours=-1), "The clock of this machine is -3,600 seconds off the database's"),
+    ],
+)
+def test_a_clock_that_is_off_is_found(skew, sentence, monkeypatch):
+    now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: now() + skew)
+
+    messages = checks.clocks_agree(None, databases=["default"])
+
+    assert [message.msg[: len(sentence or "")] for message in messages] == [sentence] * bool(
+        sentence
+    )
+    assert [message.id for message in messages] == ["rewards.W001"] * bool(sentence)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.awards_are_paid_once,
+        checks.zone_is_the_one_of_the_activity,
+        checks.commits_outlive_a_crash,
+        checks.clocks_agree,
+    ],
+)
+def test_no_database_is_asked_unless_it_is_named(check):
+    assert found(check, databases=None) == []
