@@ -286,7 +286,7 @@ def test_a_run_that_comes_late_judges_the_day_it_is_given():
 @pytest.mark.django_db
 @pytest.mark.parametrize("threshold", ["0", "-1", "", "None", "1.0", "1_0"])
 def test_no_threshold_pays_on_nothing(threshold):
-    with pytest.raises(CommandError, match=r"--threshold: not a whole number|limits"):
+    with pytest.raises(CommandError, match="--threshold: not a whole number"):
         call_command("set_rule", "DAILY_LOGIN", f"--threshold={threshold}", "--points=10")
 
     assert not RewardRule.objects.exists()
