@@ -105,9 +105,9 @@ def _in_server(
                 """
                 INSERT INTO rewards_awardrun (cadence, reference_date, attempt, trigger, status,
                     started_at, finished_at, rule_versions, takeovers, events_seen,
-                    hosts_evaluated, rewarded, rejected, awards, points, by_rule, leaders, error)
-                VALUES ('daily', %s, 1, 'command', 'done', now(), now(), '[]', 0, 0, 0, 0, 0, 0, 0,
-                    '{}', '[]', '')
+                    hosts_evaluated, rejected, awards, points, by_rule, error)
+                VALUES ('daily', %s, 1, 'command', 'done', now(), now(), '[]', 0, 0, 0, 0, 0, 0,
+                    '{}', '')
                 RETURNING id
                 """,
                 [day],

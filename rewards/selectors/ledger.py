@@ -13,18 +13,20 @@ from rewards.models import ScoreHistory
 from rewards.selectors.activity import Span
 
 
-def awarded_keys(
+def awarded_types(
     *, reference_date: date, rule_types: Collection[RuleType], span: Span
-) -> set[tuple[int, str]]:
-    """Return (host, rule type) of every award of `reference_date` within `span`."""
-    return set(
-        ScoreHistory.objects.filter(
-            reference_date=reference_date,
-            rule_type__in=rule_types,
-            user_id__gt=span.after_user,
-            user_id__lte=span.through_user,
-        ).values_list("user_id", "rule_type")
-    )
+) -> dict[int, set[str]]:
+    """Return, for each host of `span` with any, the rule types already paid for the date."""
+    rows = ScoreHistory.objects.filter(
+        reference_date=reference_date,
+        rule_type__in=rule_types,
+        user_id__gt=span.after_user,
+        user_id__lte=span.through_user,
+    ).values_list("user_id", "rule_type")
+    awarded: dict[int, set[str]] = {}
+    for user, rule_type in rows.iterator():
+        awarded.setdefault(user, set()).add(rule_type)
+    return awarded
 
 
 def history_csv(*, first: date, last: date) -> Iterator[bytes]:

@@ -44,18 +44,15 @@ class Tally:
     by_rule: dict[str, dict[str, int]] = field(default_factory=dict)
     """For each rule type {"awards": number, "points": sum}."""
 
-    def add_award(self, rule_type: str, points: int) -> None:
-        """Count one award."""
-        self._add(rule_type, 1, points)
-
     def add(self, other: "Tally") -> None:
         """Count all that `other` counted."""
         self.hosts += other.hosts
         self.rewarded += other.rewarded
         for rule_type, counts in other.by_rule.items():
-            self._add(rule_type, counts["awards"], counts["points"])
+            self.add_awards(rule_type, counts["awards"], counts["points"])
 
-    def _add(self, rule_type: str, awards: int, points: int) -> None:
+    def add_awards(self, rule_type: str, awards: int, points: int) -> None:
+        """Count awards of one rule type that came to `points` together."""
         counts = self.by_rule.setdefault(rule_type, {"awards": 0, "points": 0})
         counts["awards"] += awards
         counts["points"] += points

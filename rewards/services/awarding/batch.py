@@ -1,5 +1,7 @@
 """One batch of hosts: what they earned, written to the ledger and to the scores."""
 
+import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +10,7 @@ from django.db import connection
 
 from rewards.rules import Award, Facts, Rule, award_judge
 from rewards.selectors.activity import Span, facts_by_user
-from rewards.selectors.ledger import awarded_keys
+from rewards.selectors.ledger import awarded_types
 from rewards.services import scores
 from rewards.services.runs import Tally
 
@@ -52,51 +54,56 @@ def award_span(job: Job, *, run: int, span: Span) -> Tally:
         scores.add_awards(
             reference_date=job.reference_date,
             points_by_user={
-                user: sum(award.rule.points for award in earned) for user, earned in awards.items()
+                user: sum([award.rule.points for award in earned])
+                for user, earned in awards.items()
             },
         )
     return tally
 
 
-def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], Tally]:
+def judge_span(job: Job, span: Span) -> tuple[dict[int, tuple[Award, ...]], Tally]:
     """Return host -> awards due and not yet in the ledger, and what they come to."""
     facts = facts_by_user(days=job.days, span=span)
-    awarded = awarded_keys(
+    awarded = awarded_types(
         reference_date=job.reference_date,
         rule_types=[rule.rule_type for rule in job.rules],
         span=span,
     )
-    rewarded_before = {user for user, _ in awarded}
-    due: dict[int, list[Award]] = {}
-    tally = Tally(hosts=len(facts))
+    due: dict[int, tuple[Award, ...]] = {}
     for user, did in facts.items():
-        earned = [award for award in job.judge(did) if (user, award.rule.rule_type) not in awarded]
+        earned = job.judge(did)
+        if user in awarded:
+            earned = tuple(award for award in earned if award.rule.rule_type not in awarded[user])
         if earned:
             due[user] = earned
-            tally.rewarded += user not in rewarded_before
-        for award in earned:
-            tally.add_award(award.rule.rule_type.value, award.rule.points)
+
+    tally = Tally(hosts=len(facts), rewarded=len(due.keys() - awarded.keys()))
+    numbers = Counter([award.rule.version for earned in due.values() for award in earned])
+    for rule in job.rules:
+        if number := numbers[rule.version]:
+            tally.add_awards(rule.rule_type.value, number, number * rule.points)
     return due, tally
 
 
 def _write_ledger(job: Job, run: int, awards: Mapping[int, Sequence[Award]]) -> None:
     """Append the awards to the ledger, in order of host, with one COPY."""
+
+    @functools.cache
+    def but_the_host(version: int, measured: int) -> str:
+        """Return a row after its first column; most hosts share it with many others."""
+        rule = rules[version]
+        cells = (rule.rule_type.value, job.reference_date, rule.points, version, measured)
+        return "\t".join(map(str, (*cells, rule.threshold, run)))
+
+    rules = {rule.version: rule for rule in job.rules}
+    rows = [
+        f"{user}\t{but_the_host(award.rule.version, award.measured)}\n"
+        for user, earned in awards.items()
+        for award in earned
+    ]
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,
         cursor.copy(_COPY) as copy,
     ):
-        for user, earned in awards.items():
-            for rule, measured in earned:
-                copy.write_row(
-                    (
-                        user,
-                        rule.rule_type.value,
-                        job.reference_date,
-                        rule.points,
-                        rule.version,
-                        measured,
-                        rule.threshold,
-                        run,
-                    )
-                )
+        copy.write("".join(rows))
