@@ -46,10 +46,16 @@ def child(
     return Timing(**json.loads(result.stdout))
 
 
-def ours(server: Server, name: str, *, day: date = world.DAY, workers: int = 1) -> Timing:
+def ours(
+    server: Server,
+    name: str,
+    *,
+    day: date = world.DAY,
+    workers: int = 1,
+    what: str = "command",
+) -> Timing:
     """award_daily, as it is."""
-    extra = [] if workers == 1 else ["--workers", str(workers)]
-    return child(server, name, "command", "award_daily", "--date", str(day), *extra)
+    return child(server, name, what, "award_daily", f"--date={day}", f"--workers={workers}")
 
 
 def handwritten(server: Server, name: str, *, day: date = world.DAY) -> Timing:

@@ -38,6 +38,8 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
 
     ways: dict[str, Award] = {
         "ours": ours,
+        "ours, 2 workers": lambda server, name: ours(server, name, workers=2),
+        "ours, one thread": lambda server, name: ours(server, name, what="command_in_one_thread"),
         "hand-written SQL": handwritten,
         "floor": lambda server, name: floor(server, name, rows=rows),
     }

@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Count, Q, Sum
+from django.db.models import Sum
 
-from rewards.models import ActivityEvent, ActivityTotal, DailyActivity
+from rewards.models import ActivityEvent, ActivityTotal
 from rewards.rules import Facts
 
 

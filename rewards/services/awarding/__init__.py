@@ -8,7 +8,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, transaction
+from django.db import transaction
 
 from rewards.calendar import (
     business_date,
@@ -19,14 +19,14 @@ from rewards.calendar import (
 )
 from rewards.choices import Cadence, RunStatus, RunTrigger
 from rewards.exceptions import BadPeriod
-from rewards.models import AwardRun, AwardShard
+from rewards.models import AwardRun
 from rewards.rules.periods import days_of_period
-from rewards.selectors.activity import Span, spans_of_active_hosts
+from rewards.selectors.activity import spans_of_active_hosts
 from rewards.selectors.rules import rules_in_force, rules_of_versions
 from rewards.services import runs, scores
-from rewards.services.awarding.batch import Job, award_span, judge_span
-from rewards.services.connections import is_lost
-from rewards.services.contention import first_line, is_contention, retried
+from rewards.services.awarding.batch import Job, judge_span
+from rewards.services.awarding.shards import award_pending_shards
+from rewards.services.contention import retried
 from rewards.services.runs import Tally
 from rewards.services.zone import require_zone_of_events
 
@@ -256,49 +256,14 @@ def _work_on(run: AwardRun, labour: Labour, on_progress: Progress | None) -> boo
         days=days_of_period(Cadence(run.cadence), run.reference_date),
         rules=rules_of_versions(run.rule_versions),
     )
-    while not labour.is_over:
-        if not _award_next_shard(job, run):
-            return retried(lambda: _close(run), label="closing of a run")
+
+    def report() -> None:
         if on_progress is not None:
             on_progress(*runs.progress(run))
-    return False
 
-
-def _award_next_shard(job: Job, run: AwardRun) -> bool:
-    """Judge and write one pending shard of `run`; return whether there was one.
-
-    A batch that meets awards or locks of another process is done again with fresh maps, and
-    deferred to the next run when it keeps meeting them. One that fails for a reason of its own
-    is rolled back and reported. Either way the rest goes on.
-    """
-    shard: AwardShard | None = None
-
-    def attempt() -> bool:
-        nonlocal shard
-        with transaction.atomic():
-            shard = None
-            shard = runs.take_shard(run)
-            if shard is None:
-                return False
-            span = Span(shard.after_user, shard.through_user)
-            runs.finish_shard(shard, tally=award_span(job, run=run.pk, span=span))
-            return True
-
-    try:
-        return retried(attempt, label="batch")
-    except (DatabaseError, ArithmeticError, ValueError) as error:
-        if shard is None or is_lost(error):
-            raise
-        # The end of the run is what ADMINS get mail of, once, not each batch.
-        # What a statement was cancelled for says all there is; other causes have to be found.
-        is_plain = isinstance(error, OperationalError)
-        logger.warning("batch failed: %s: %s", shard, first_line(error), exc_info=not is_plain)
-        runs.fail_shard(
-            shard,
-            error=f"{type(error).__name__}: {first_line(error)}",
-            is_deferred=is_contention(error),
-        )
-        return True
+    if not award_pending_shards(job, run, is_over=lambda: labour.is_over, on_shard=report):
+        return False
+    return retried(lambda: _close(run), label="closing of a run")
 
 
 def _close(run: AwardRun) -> bool:
