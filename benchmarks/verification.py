@@ -36,9 +36,9 @@ _REST = [
     ORDER BY date, user_id
     """,
     """
-    INSERT INTO rewards_awardshard (run_id, after_user, through_user, hosts, status, finished_at,
-        hosts_evaluated, rewarded, awards, points, by_rule, error)
-    SELECT id, 0, 1, 0, 'done', finished_at, 0, 0, awards, points, '{}', '' FROM rewards_awardrun
+    INSERT INTO rewards_awardshard (run_id, after_user, through_user, status, finished_at,
+        awards, points)
+    SELECT id, 0, 1, 'done', finished_at, awards, points FROM rewards_awardrun
     """,
 ]
 

@@ -33,8 +33,8 @@ _HOSTS = """
 
 _RULE = """
     INSERT INTO rewards_rewardrule
-        (rule_type, threshold, points, is_active, starts_on, reason, created_at)
-    VALUES (%s, %s, %s, true, '2025-01-01', '', '2025-01-01T00:00:00Z')
+        (rule_type, threshold, points, is_active, starts_on, created_at)
+    VALUES (%s, %s, %s, true, '2025-01-01', '2025-01-01T00:00:00Z')
 """
 
 # Counts fall off exponentially, so that of the hosts who were active all earn the login, seven in
@@ -61,6 +61,29 @@ _SCORES = """
 """
 
 
+# Django fills in what a run or a rule is not given; the statements here go past it.
+_DEFAULTS = """
+    DO $$
+    DECLARE
+        field record;
+    BEGIN
+        FOR field IN
+            SELECT table_name, column_name,
+                CASE data_type WHEN 'jsonb' THEN '[]' WHEN 'text' THEN ''
+                    WHEN 'character varying' THEN '' ELSE '0' END AS value
+            FROM information_schema.columns
+            WHERE table_name IN ('rewards_awardrun', 'rewards_awardshard', 'rewards_rewardrule')
+                AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
+                AND data_type IN ('jsonb', 'text', 'character varying', 'bigint', 'integer',
+                    'smallint')
+        LOOP
+            EXECUTE format('ALTER TABLE %I ALTER %I SET DEFAULT %L',
+                field.table_name, field.column_name, field.value);
+        END LOOP;
+    END $$
+"""
+
+
 def build(server: Server, name: str, *, hosts: int, days: dict[date, float]) -> None:
     """Make the database `name`, with rules, hosts, scores of nothing, and activity.
 
@@ -73,6 +96,8 @@ def build(server: Server, name: str, *, hosts: int, days: dict[date, float]) -> 
             env=server.environment(MIGRATED),
             check=True,
         )
+        with server.connect(MIGRATED) as connection:
+            connection.execute(_DEFAULTS)
     server.drop(name)
     server.create(name, template=MIGRATED)
     with server.connect(name) as connection, connection.cursor() as cursor:

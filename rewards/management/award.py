@@ -15,7 +15,7 @@ from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
 from rewards.models import AwardRun
 from rewards.services import queue
-from rewards.services.awarding import ALONE, Labour, RunReport
+from rewards.services.awarding import ALONE, Labour, Progress, RunReport
 
 MAX_WORKERS = 64
 
@@ -63,13 +63,13 @@ class AwardCommand(RewardsCommand):
             raise
         self.report_runs(reports)
 
-    def report_runs(
-        self, reports: Sequence[RunReport], *, otherwise: str = "", is_cut_short: bool = False
-    ) -> None:
-        """Print what each run came to, or `otherwise`; raise unless all of them are done.
+    def run_progress(self, label: str) -> Progress | None:
+        """Return how a run shows its progress; None when nobody looks: counting has its cost."""
+        return self.progress(label) if self.is_watched else None
 
-        A caller that `is_cut_short` has an error of its own to raise.
-        """
+    def report_runs(self, reports: Iterable[RunReport], *, otherwise: str = "") -> None:
+        """Print what each run came to, or `otherwise`; raise unless all of them are done."""
+        reports = list(reports)
         self.report(
             "\n".join(_line(each) for each in reports) or otherwise,
             {"runs": [_row(each) for each in reports]},

@@ -99,11 +99,16 @@ class RewardsCommand(BaseCommand):
             return
         self.stdout.write(json.dumps(data) if self.is_json else text)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody sees how far the command has come."""
+        return not self.is_quiet and sys.stderr.isatty()
+
     def progress(self, label: str) -> Callable[[int, int], None]:
         """Return a function of (done, all) that draws a bar on standard error, if a terminal."""
 
         def draw(done: int, total: int) -> None:
-            if self.is_quiet or not sys.stderr.isatty():
+            if not self.is_watched:
                 return
             share = done / max(total, 1)
             filled = int(30 * share)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Sum
 
-from rewards.models import ActivityEvent, ActivityTotal
+from rewards.models import ActivityEvent, ActivityTotal, DailyActivity
 from rewards.rules import Facts
 
 

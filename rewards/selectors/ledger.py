@@ -24,7 +24,7 @@ def awarded_types(
         user_id__lte=span.through_user,
     ).values_list("user_id", "rule_type")
     awarded: dict[int, set[str]] = {}
-    for user, rule_type in rows.iterator():
+    for user, rule_type in rows:
         awarded.setdefault(user, set()).add(rule_type)
     return awarded
 

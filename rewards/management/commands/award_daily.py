@@ -51,7 +51,7 @@ class Command(AwardCommand):
                 trigger=RunTrigger.COMMAND,
                 is_dry_run=dry_run,
                 labour=labour,
-                on_progress=self.progress(str(each)),
+                on_progress=self.run_progress(str(each)),
             ),
             dry_run=dry_run,
             workers=workers,

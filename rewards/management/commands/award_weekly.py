@@ -53,7 +53,7 @@ class Command(AwardCommand):
                 trigger=RunTrigger.COMMAND,
                 is_dry_run=dry_run,
                 labour=labour,
-                on_progress=self.progress(f"week {each}"),
+                on_progress=self.run_progress(f"week {each}"),
             ),
             dry_run=dry_run,
             workers=workers,
