@@ -67,9 +67,13 @@ class AwardCommand(RewardsCommand):
         """Return how a run shows its progress; None when nobody looks: counting has its cost."""
         return self.progress(label) if self.is_watched else None
 
-    def report_runs(self, reports: Iterable[RunReport], *, otherwise: str = "") -> None:
-        """Print what each run came to, or `otherwise`; raise unless all of them are done."""
-        reports = list(reports)
+    def report_runs(
+        self, reports: Sequence[RunReport], *, otherwise: str = "", is_cut_short: bool = False
+    ) -> None:
+        """Print what each run came to, or `otherwise`; raise unless all of them are done.
+
+        A caller that `is_cut_short` has an error of its own to raise.
+        """
         self.report(
             "\n".join(_line(each) for each in reports) or otherwise,
             {"runs": [_row(each) for each in reports]},

@@ -17,11 +17,16 @@ class Command(AwardCommand):
     add_arguments = RewardsCommand.add_arguments
 
     def handle(self, **_: Any) -> None:
-        report = award_due(
-            now=timezone.now(),
-            trigger=RunTrigger.COMMAND,
-            on_progress=self.run_progress("award_due"),
-        )
-        for sentence in report.busy:
-            self.stderr.write(sentence)
-        self.report_runs(report.runs, otherwise="Nothing is due.")
+        reports: list[RunReport] = []
+        while True:
+            due = award_due(
+                now=timezone.now(),
+                trigger=RunTrigger.COMMAND,
+                on_progress=self.run_progress("award_due"),
+            )
+            reports.extend(due.runs)
+            if due.is_complete or not due.runs:
+                break
+        self.report_runs(reports, otherwise="" if due.busy else "Nothing is due.")
+        if due.busy:
+            raise AlreadyRunning(" ".join(due.busy))

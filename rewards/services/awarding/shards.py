@@ -15,7 +15,7 @@ from rewards.selectors.activity import Span
 from rewards.services import runs
 from rewards.services.awarding.batch import Job, award_span
 from rewards.services.connections import is_lost
-from rewards.services.contention import first_line, retried
+from rewards.services.contention import first_line, is_contention, retried
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +69,16 @@ def _assisted(job: Job, run: AwardRun, is_over: Callable[[], bool]) -> Iterator[
 def _award_next_shard(job: Job, run: AwardRun) -> bool:
     """Judge and write one pending shard of `run`; return whether there was one.
 
-    A batch that meets awards or locks of another process is done again with fresh maps. One
-    that fails for a reason of its own is rolled back and reported, and the rest goes on.
+    A batch that meets awards or locks of another process is done again with fresh maps, and
+    deferred to the next run when it keeps meeting them. One that fails for a reason of its own
+    is rolled back and reported. Either way the rest goes on.
     """
     shard: AwardShard | None = None
 
     def attempt() -> bool:
         nonlocal shard
         with transaction.atomic():
+            shard = None
             shard = runs.take_shard(run)
             if shard is None:
                 return False
@@ -93,5 +95,9 @@ def _award_next_shard(job: Job, run: AwardRun) -> bool:
         # What a statement was cancelled for says all there is; other causes have to be found.
         is_plain = isinstance(error, OperationalError)
         logger.warning("batch failed: %s: %s", shard, first_line(error), exc_info=not is_plain)
-        runs.fail_shard(shard, error=f"{type(error).__name__}: {first_line(error)}")
+        runs.fail_shard(
+            shard,
+            error=f"{type(error).__name__}: {first_line(error)}",
+            is_deferred=is_contention(error),
+        )
         return True
