@@ -12,7 +12,7 @@ from rewards.rules.periods import MAX_FAILURES, PeriodState
 from rewards.selectors.activity import counted_events, events_by_day
 from rewards.selectors.runs import alive_periods, lock_key
 from rewards.services import awarding, contention, due, runs
-from rewards.services.awarding import Labour
+from rewards.services.awarding import Labour, shards
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -246,7 +246,7 @@ def test_a_lock_of_someone_else_defers_a_batch_however_often(rules, host, monkey
     def wait_in_vain(*args, **kwargs):
         raise locked
 
-    monkeypatch.setattr(awarding, "award_span", wait_in_vain)
+    monkeypatch.setattr(shards, "award_span", wait_in_vain)
     for _ in range(MAX_FAILURES + 1):
         report = catch_up()
         assert [run.status for run in report.runs] == [RunStatus.FAILED]
