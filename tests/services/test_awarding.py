@@ -230,3 +230,19 @@ def test_a_second_process_is_told_that_the_run_is_under_way():
         award_day()
 
     other.close()
+
+
+def test_ledger_and_scores_are_written_in_order_of_host():
+    """Two runs that lock hosts in the same order wait for each other, and never deadlock."""
+    RewardRuleFactory()
+    for host in reversed(HostFactory.create_batch(5)):
+        DailyActivityFactory(user=host)
+
+    award_day()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT user_id FROM rewards_score ORDER BY ctid")
+        locked = [user for (user,) in cursor]
+    assert locked == sorted(locked)
+    written = list(ScoreHistory.objects.order_by("pk").values_list("user", flat=True))
+    assert written == sorted(written)
