@@ -11,6 +11,7 @@ PRODUCTION = {
     "DEBUG": "false",
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
     "ALLOWED_HOSTS": "rewards.example",
+    "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
     "SECRET_KEY": "".join(map(chr, range(48, 123))),
 }
 
