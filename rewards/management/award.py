@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from rewards.choices import Cadence, RunStatus
 from rewards.exceptions import UsageError
-from rewards.management.base import RewardsCommand
+from rewards.management.base import RewardsCommand, whole_number
 from rewards.models import AwardRun
 from rewards.services import queue
 from rewards.services.awarding import ALONE, Labour, Progress, RunReport
@@ -27,7 +27,7 @@ class AwardCommand(RewardsCommand):
         parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
         parser.add_argument(
             "--workers",
-            type=int,
+            type=whole_number(least=1, most=MAX_WORKERS),
             default=1,
             metavar="N",
             help="local processes that share the work, without any queue; default: %(default)s",
@@ -50,8 +50,6 @@ class AwardCommand(RewardsCommand):
         """Call `award` for each date and end with exit code 4 when a run was not complete."""
         if dry_run + enqueue + (workers != 1) > 1:
             raise UsageError("choose one: --dry-run, --workers or --enqueue.")
-        if not 1 <= workers <= MAX_WORKERS:
-            raise UsageError(f"--workers: {workers} is not a number from 1 to {MAX_WORKERS}.")
         reports: list[RunReport] = []
         try:
             with _labour(workers=workers, enqueue=enqueue) as labour:

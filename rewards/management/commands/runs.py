@@ -1,4 +1,3 @@
-import argparse
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -7,7 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from rewards.choices import Cadence, RunTrigger
-from rewards.management.base import MAX_DAYS, RewardsCommand
+from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
 from rewards.rules.periods import Period, PeriodState
 from rewards.selectors.runs import RunTotals, run_totals
 from rewards.services.due import is_overdue, periods
@@ -24,18 +23,16 @@ _BY_HAND = {
 """States in which nothing happens unless a person acts: what to tell that person."""
 
 
-def _number_of_days(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MAX_DAYS:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"not a number of days from 1 to {MAX_DAYS}: {text!a:.80}")
-
-
 class Command(RewardsCommand):
     help = "Show what was awarded of the last days and weeks; exit code 4 when any is overdue."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--days", type=_number_of_days, default=14, metavar="N", help="default: %(default)s"
+            "--days",
+            type=whole_number(least=1, most=MAX_DAYS),
+            default=14,
+            metavar="N",
+            help="default: %(default)s",
         )
 
     def handle(self, *, days: int, **_: Any) -> None:
