@@ -75,8 +75,8 @@ def maps_and_two_writes(day: str, hosts: str) -> dict[str, Any]:
     from rewards.choices import Cadence
     from rewards.models import Host, RewardRule
     from rewards.rules import award_judge
-    from rewards.selectors.activity import Span, facts_by_user
-    from rewards.selectors.ledger import awarded_types
+    from rewards.selectors.activity import Span, hosts_by_facts
+    from rewards.selectors.ledger import hosts_by_awarded_type
     from rewards.selectors.rules import rules_in_force
 
     judged = date.fromisoformat(day)
@@ -85,16 +85,18 @@ def maps_and_two_writes(day: str, hosts: str) -> dict[str, Any]:
     judge = award_judge(rules)
     last = Host.objects.order_by("id").values_list("id", flat=True)[int(hosts) - 1]
     span = Span(0, last)
-    awarded = awarded_types(
+    awarded = hosts_by_awarded_type(
         reference_date=judged, rule_types=[rule.rule_type for rule in rules], span=span
     )
     run = _run(day)
     awards = 0
-    for user, facts in facts_by_user(days=[judged], span=span).items():
+    for facts, users in hosts_by_facts(days=[judged], span=span).items():
         for rule, measured in judge(facts):
-            if rule.rule_type not in awarded.get(user, ()):
-                _pay(user, versions[rule.version], measured, day, run)
-                awards += 1
+            paid = awarded.get(rule.rule_type, ())
+            for user in users:
+                if user not in paid:
+                    _pay(user, versions[rule.version], measured, day, run)
+                    awards += 1
     return {"awards": awards}
 
 

@@ -1,9 +1,14 @@
-"""A hundred thousand hosts: one command, in memory that does not grow with them."""
+"""Many hosts: one command, in memory and work for each batch that do not grow with them."""
 
+from datetime import timedelta
+
+import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from rewards.choices import RuleType
 from rewards.models import AwardRun, Score, ScoreHistory
+from rewards.selectors.activity import Span, hosts_by_facts
 from tests.factories import RewardRuleFactory
 from tests.processes import measured
 from tests.test_wrong_turns import LONG_AGO
@@ -44,3 +49,31 @@ def test_a_hundred_thousand_hosts_are_awarded_in_one_command_and_little_memory(c
     assert (run.hosts_evaluated, run.awards) == (HOSTS, awards)
     assert (ScoreHistory.objects.count(), Score.objects.count()) == (awards, HOSTS)
     assert peak < 150, f"{peak:.0f} MB"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("days", [1, 7])
+def test_a_batch_reads_its_own_hosts_only(days):
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_HOSTS, {"hosts": 5_000, "day": LONG_AGO})
+        cursor.execute("ANALYZE rewards_user, rewards_dailyactivity")
+        cursor.execute("SELECT max(id) FROM rewards_user")
+        (last,) = cursor.fetchone()
+
+    with CaptureQueriesContext(connection) as captured:
+        facts = hosts_by_facts(
+            days=[LONG_AGO + timedelta(days=number) for number in range(days)],
+            span=Span(last - 100, last),
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN (ANALYZE, FORMAT json) " + captured[0]["sql"])
+            ((plan,),) = cursor.fetchone()
+
+    assert sum(map(len, facts.values())) == 100
+    assert _most_rows_read(plan["Plan"]) == 100
+
+
+def _most_rows_read(node):
+    """Return the most rows that any one node of a plan looked at, kept or not."""
+    own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return max([own, *map(_most_rows_read, node.get("Plans", []))])

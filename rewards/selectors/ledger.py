@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from typing import NamedTuple
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from psycopg import sql
 
 from rewards.choices import RuleType
@@ -13,20 +14,23 @@ from rewards.models import ScoreHistory
 from rewards.selectors.activity import Span
 
 
-def awarded_types(
+def hosts_by_awarded_type(
     *, reference_date: date, rule_types: Collection[RuleType], span: Span
-) -> dict[int, set[str]]:
-    """Return, for each host of `span` with any, the rule types already paid for the date."""
+) -> dict[str, set[int]]:
+    """Return, for each rule type that was paid for the date, the hosts of `span` it was paid to."""
     rows = ScoreHistory.objects.filter(
         reference_date=reference_date,
         rule_type__in=rule_types,
         user_id__gt=span.after_user,
         user_id__lte=span.through_user,
-    ).values_list("user_id", "rule_type")
-    awarded: dict[int, set[str]] = {}
-    for user, rule_type in rows:
-        awarded.setdefault(user, set()).add(rule_type)
-    return awarded
+    )
+    hosts = rows.aggregate(
+        **{
+            rule_type.value: ArrayAgg("user_id", filter=Q(rule_type=rule_type))
+            for rule_type in rule_types
+        }
+    )
+    return {rule_type: set(paid) for rule_type, paid in hosts.items() if paid}
 
 
 def history_csv(*, first: date, last: date) -> Iterator[bytes]:

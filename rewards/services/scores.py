@@ -1,6 +1,6 @@
 """The scores: sums of the ledger, kept in step with it inside its own transactions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 from django.db import connection
@@ -57,10 +57,15 @@ def add_awards(*, reference_date: date, points_by_user: Mapping[int, int]) -> No
             {
                 "day": reference_date,
                 "monday": monday_of(reference_date),
-                "users": list(points_by_user),
-                "points": list(points_by_user.values()),
+                "users": _array(points_by_user),
+                "points": _array(points_by_user.values()),
             },
         )
+
+
+def _array(numbers: Iterable[int]) -> str:
+    """Return an array as PostgreSQL reads it: psycopg takes ten times as long over a list."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def roll_over(*, reference_date: date) -> int:

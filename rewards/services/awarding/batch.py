@@ -1,7 +1,6 @@
 """One batch of hosts: what they earned, written to the ledger and to the scores."""
 
 import functools
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,8 +8,8 @@ from datetime import date
 from django.db import connection
 
 from rewards.rules import Award, Facts, Rule, award_judge
-from rewards.selectors.activity import Span, facts_by_user
-from rewards.selectors.ledger import awarded_types
+from rewards.selectors.activity import Span, hosts_by_facts
+from rewards.selectors.ledger import hosts_by_awarded_type
 from rewards.services import scores
 from rewards.services.runs import Tally
 
@@ -61,28 +60,31 @@ def award_span(job: Job, *, run: int, span: Span) -> Tally:
     return tally
 
 
-def judge_span(job: Job, span: Span) -> tuple[dict[int, tuple[Award, ...]], Tally]:
-    """Return host -> awards due and not yet in the ledger, and what they come to."""
-    facts = facts_by_user(days=job.days, span=span)
-    awarded = awarded_types(
+def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], Tally]:
+    """Return host -> awards due and not yet in the ledger, and what they come to.
+
+    In order of host. Hosts who did the same are judged once.
+    """
+    facts = hosts_by_facts(days=job.days, span=span)
+    awarded = hosts_by_awarded_type(
         reference_date=job.reference_date,
         rule_types=[rule.rule_type for rule in job.rules],
         span=span,
     )
-    due: dict[int, tuple[Award, ...]] = {}
-    for user, did in facts.items():
-        earned = job.judge(did)
-        if user in awarded:
-            earned = tuple(award for award in earned if award.rule.rule_type not in awarded[user])
-        if earned:
-            due[user] = earned
-
-    tally = Tally(hosts=len(facts), rewarded=len(due.keys() - awarded.keys()))
-    numbers = Counter([award.rule.version for earned in due.values() for award in earned])
-    for rule in job.rules:
-        if number := numbers[rule.version]:
-            tally.add_awards(rule.rule_type.value, number, number * rule.points)
-    return due, tally
+    due: dict[int, list[Award]] = {}
+    tally = Tally()
+    for did, hosts in facts.items():
+        tally.hosts += len(hosts)
+        for award in job.judge(did):
+            rule = award.rule
+            paid = awarded.get(rule.rule_type)
+            unpaid = [host for host in hosts if host not in paid] if paid else hosts
+            if unpaid:
+                tally.add_awards(rule.rule_type.value, len(unpaid), len(unpaid) * rule.points)
+            for host in unpaid:
+                due.setdefault(host, []).append(award)
+    tally.rewarded = len(due.keys() - set().union(*awarded.values()))
+    return {host: due[host] for host in sorted(due)}, tally
 
 
 def _write_ledger(job: Job, run: int, awards: Mapping[int, Sequence[Award]]) -> None:
