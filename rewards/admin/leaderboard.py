@@ -12,6 +12,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
+from import_export.fields import Field
+from import_export.resources import Resource
+from import_export.widgets import IntegerWidget
 
 from rewards.admin.export import download
 from rewards.admin.fields import DayField, DayInput
@@ -41,6 +44,23 @@ class PeriodForm(forms.Form):
         if first and last and first > last:
             self.add_error("last", f"The range is reversed: {first} is after {last}.")
         return cleaned
+
+
+class Place(NamedTuple):
+    """A line of a ranking, to take away."""
+
+    rank: int
+    user_id: str
+    """The host's external id."""
+    points: int
+
+
+class RankingResource(Resource):  # type: ignore[type-arg]  # not generic at run time
+    """The lines of a ranking."""
+
+    rank = Field("rank", "rank", widget=IntegerWidget())
+    user_id = Field("user_id", "user_id")
+    points = Field("points", "points", widget=IntegerWidget())
 
 
 class LeaderboardAdmin(HostSearchAdmin[Score]):
@@ -91,9 +111,9 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         return download(
             name=f"leaderboard-{first}-{last}",
             file_format=file_format,
-            header=("rank", "user_id", "points"),
-            rows=(
-                (rank, *row) for rank, row in enumerate(ranking(first=first, last=last), start=1)
+            resource=RankingResource(),
+            items=(
+                Place(rank, *host) for rank, host in enumerate(ranking(first=first, last=last), 1)
             ),
         )
 
