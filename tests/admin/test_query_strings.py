@@ -74,3 +74,15 @@ def test_a_host_is_no_member_of_staff(client, login):
     answer = client.post(reverse("admin:auth_user_password_change", args=[host.pk]))
 
     assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("page", ["abc", "0", "-1", "99", "1.5", "\x00"])
+def test_the_theme_s_search_has_no_page_that_is_not_there(client, login, page):
+    login("Viewer")
+
+    assert client.get("/admin/search/", {"s": "run"}).status_code == 200
+    assert client.get("/admin/search/", {"s": "run", "page": page}).status_code == 404
+
+
+def test_the_theme_s_search_is_for_staff(client):
+    assert client.get("/admin/search/", {"s": "run"}).status_code == 302
