@@ -1,6 +1,6 @@
 """What hosts did."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from itertools import pairwise
 from typing import NamedTuple
@@ -52,22 +52,41 @@ def has_more_active_hosts(*, days: Sequence[date], than: int) -> bool:
     return DailyActivity.objects.filter(date__in=days)[: than + 1].count() > than
 
 
-def hosts_by_facts(*, days: Sequence[date], span: Span) -> dict[Facts, list[int]]:
+_OF_A_DAY = {
+    "logins": "logins",
+    "audio_calls": "audio_calls",
+    "video_calls": "video_calls",
+    "active_days": "1",
+}
+_OF_DAYS = {
+    "logins": "sum(logins)",
+    "audio_calls": "sum(audio_calls)",
+    "video_calls": "sum(video_calls)",
+    "active_days": "count(*)",
+}
+
+
+def hosts_by_facts(
+    *, days: Sequence[date], span: Span, measures: Collection[str] = Facts._fields
+) -> dict[Facts, list[int]]:
     """Return what was done on `days`, one business day or the seven of a week, and by whom.
 
-    Hosts who did exactly the same are together. Only those of `span` who were active
-    then and still earned on the last of the days, whatever has become of them since.
+    Hosts whose `measures` are the same are together; the facts that are not among them are left
+    at 0. Only hosts of `span` who were active then and still earned on the last of the days,
+    whatever has become of them since.
     """
-    did, once_for_each_host = (
-        ("logins, audio_calls, video_calls, 1", "")
-        if len(days) == 1
-        else ("sum(logins), sum(audio_calls), sum(video_calls), count(*)", "GROUP BY user_id")
+    # A host has one row a day, so that a day has nothing to add up.
+    counts, once_for_each_host = (
+        (_OF_A_DAY, "") if len(days) == 1 else (_OF_DAYS, "GROUP BY user_id")
+    )
+    counted = ", ".join(
+        counts[measure] if measure in measures else "0" for measure in Facts._fields
     )
     # The span is said of both tables: of one alone, PostgreSQL reads all users for each batch.
     sql = f"""
         SELECT logins, audio_calls, video_calls, active_days, array_agg(user_id)
         FROM (
-            SELECT user_id, {did}
+            SELECT user_id, {counted}
             FROM rewards_dailyactivity
             JOIN rewards_user ON rewards_user.id = user_id
             WHERE date = ANY(%(days)s) AND user_id > %(after)s AND user_id <= %(through)s

@@ -7,6 +7,7 @@ from datetime import date
 
 from django.db import connection
 
+from rewards.choices import RULE_TERMS
 from rewards.rules import Award, Facts, Rule, award_judge
 from rewards.selectors.activity import Span, hosts_by_facts
 from rewards.selectors.ledger import hosts_by_awarded_type
@@ -65,7 +66,11 @@ def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], Tally]:
 
     In order of host. Hosts who did the same are judged once.
     """
-    facts = hosts_by_facts(days=job.days, span=span)
+    facts = hosts_by_facts(
+        days=job.days,
+        span=span,
+        measures={RULE_TERMS[rule.rule_type].measure for rule in job.rules},
+    )
     awarded = hosts_by_awarded_type(
         reference_date=job.reference_date,
         rule_types=[rule.rule_type for rule in job.rules],
