@@ -15,8 +15,8 @@ from benchmarks import (
     history,
     ingest,
     report,
+    scaling,
     server,
-    sizes,
     statements,
     verification,
     weekly,
@@ -25,12 +25,12 @@ from benchmarks import (
 
 PARTS = {
     "daily": daily.measure,
-    "sizes": sizes.measure,
     "statements": statements.measure,
     "weekly": weekly.measure,
     "ingest": ingest.measure,
     "verification": verification.measure,
     "history": history.measure,
+    "scaling": scaling.measure,
     "pages": admin_pages.measure,
 }
 

@@ -25,6 +25,8 @@ class Timing:
 
     seconds: float
     """From the call to its return; starting Python and Django is not in it."""
+    cpu: float | None = None
+    """Seconds that our process computed; the rest of them it waited for the server."""
     memory: int | None = None
     """Peak resident bytes of our process; None for what runs in the server alone."""
     report: dict[str, Any] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -44,6 +45,11 @@ class Server:
 
     def connect(self, name: str) -> psycopg.Connection:
         return psycopg.connect(self.url(name), autocommit=True)
+
+    def row(self, name: str, query: str, parameters: Any = None) -> tuple[Any, ...]:
+        """Return the first row of what `query` finds in the database `name`."""
+        with self.connect(name) as connection:
+            return next(iter(connection.execute(query.encode(), parameters)))
 
     def environment(self, name: str) -> dict[str, str]:
         """The environment of a command that works on the database `name`, as in production."""

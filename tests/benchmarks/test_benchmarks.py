@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
+from benchmarks import charts
 from benchmarks.__main__ import PARTS
-from benchmarks.report import tables
+from benchmarks.report import TABLES, filled, table, tables
+from benchmarks.scaling import fit
+from benchmarks.simulation import Cost, CostModel, Machines, simulate
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +54,77 @@ def test_all_contestants_pay_for_durability(results):
 
 def test_the_report_has_a_row_for_each_target(results):
     assert tables(results).count("<=") + tables(results).count(">=") >= 12
+
+
+def test_a_page_of_the_docs_is_filled_from_results_and_filling_it_again_changes_nothing(results):
+    page = "before\n<!-- table: ways -->\nold\n<!-- end -->\nafter\n"
+
+    once = filled(page, results)
+
+    assert "| hand-written SQL |" in once
+    assert "old" not in once
+    assert once.startswith("before\n")
+    assert once.endswith("\nafter\n")
+    assert filled(once, results) == once
+
+
+def test_every_table_can_be_made(results):
+    assert all(results.keys() >= parts for parts, _ in TABLES.values())
+    assert all(table(name, results) for name in TABLES)
+
+
+def test_the_charts_are_drawn(results, tmp_path):
+    drawn = charts.draw(results, tmp_path)
+
+    assert len(drawn) == 2
+    assert all(path.read_text().rstrip().endswith("</svg>") for path in drawn)
+
+
+COST = Cost(batch=1, host=0, award=0)
+MODEL = CostModel(run=10, alone=0.5, ours=COST, server=COST)
+
+
+@pytest.mark.parametrize(
+    ("machines", "seconds"),
+    [
+        # Four batches, each a second of ours and a second of the server's.
+        (Machines(threads=1, processors=1), 8),
+        (Machines(threads=1, processors=2), 8),
+        (Machines(threads=2, processors=1), 8),
+        # One computes while the server works for the other.
+        (Machines(threads=2, processors=2), 5),
+        # Two interpreters, but no more processors for them and the server.
+        (Machines(workers=2, threads=1, processors=2), 4),
+        (Machines(workers=2, threads=2, processors=2), 4),
+        (Machines(workers=2, threads=1, processors=4), 4),
+        (Machines(workers=4, threads=1, processors=4, for_workers=4), 2),
+        (Machines(workers=4, threads=1, processors=1, for_workers=4), 5),
+    ],
+)
+def test_a_simulated_run_takes_as_long_as_its_processors_need(machines, seconds):
+    found = simulate(MODEL, hosts=8, awards=2, batch=2, machines=machines)
+
+    assert found == 10 + 8 * 0.5 + seconds
+
+
+def test_the_costs_of_a_run_are_found_again():
+    model = CostModel(
+        run=0.2,
+        alone=1e-6,
+        ours=Cost(batch=3e-3, host=2e-6, award=4e-6),
+        server=Cost(batch=4e-3, host=5e-6, award=6e-6),
+    )
+    runs = [
+        {"hosts": hosts, "batches": batches, "awards": awards}
+        | {
+            "cpu": 0.1 + batches * 3e-3 + hosts * 2e-6 + awards * 4e-6,
+            "seconds": 0.2 + batches * 7e-3 + hosts * 8e-6 + awards * 10e-6,
+        }
+        for hosts, batches, awards in [(10, 1, 0), (1000, 5, 2300), (1000, 50, 0), (500, 10, 500)]
+    ]
+
+    found = fit(runs, alone=1e-6)
+
+    assert found.run == pytest.approx(model.run)
+    assert asdict(found.ours) == pytest.approx(asdict(model.ours))
+    assert asdict(found.server) == pytest.approx(asdict(model.server))

@@ -1,0 +1,99 @@
+"""Charts of the results, as SVG: what docs/benchmarks.md and docs/scaling.md show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from benchmarks.scaling import BATCH, FEW, model_of
+from benchmarks.simulation import Machines, simulate
+
+Results = dict[str, Any]
+
+OURS, OTHERS, FAINT = "#0f766e", "#94a3b8", "#475569"
+
+# The same results make the same file, byte for byte.
+mpl.rcParams.update({"svg.hashsalt": "rewards", "svg.fonttype": "none", "font.size": 10})
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Draw what has been measured into `folder`; return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    for part, charts in {"daily": [ways], "scaling": [growth]}.items():
+        for chart in charts if part in results else ():
+            path = folder / f"{chart.__name__}.svg"
+            chart(results, path)
+            drawn.append(path)
+    return drawn
+
+
+@contextmanager
+def _figure(path: Path, *, height: float) -> Iterator[Axes]:
+    figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
+    axes.spines[["top", "right"]].set_visible(False)
+    yield axes
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def ways(results: Results, path: Path) -> None:
+    """Draw the microseconds per award of each way to award the same day, on a log scale."""
+    rows = sorted(
+        results["daily"]["ways"].items(), key=lambda row: -row[1]["microseconds_per_award"]
+    )
+    names = [name.replace("_", " ") for name, _ in rows]
+    values = [row["microseconds_per_award"] for _, row in rows]
+    colours = [OURS if name.startswith("ours") else OTHERS for name, _ in rows]
+    with _figure(path, height=3.6) as axes:
+        bars = axes.barh(names, values, color=colours)
+        axes.bar_label(bars, [f"{value:,.1f}" for value in values], padding=4)
+        axes.set_xscale("log")
+        axes.set_xlim(right=max(values) * 4)
+        axes.set_xlabel("microseconds per award (log scale)")
+        axes.set_title(f"The same day of {results['hosts']:,} hosts, awarded in each way")
+
+
+def growth(results: Results, path: Path) -> None:
+    """Draw the seconds of a run by its hosts: measured points, and lines from the cost model."""
+    model = model_of(results)
+    points = results["scaling"]["points"]
+    awards = points[-1]["awards"] / points[-1]["hosts"]
+    sizes = [10_000 * 10 ** (step / 4) for step in range(17)]
+    crews = {
+        "one process": (Machines(workers=1), OURS, "o"),
+        "two workers": (Machines(workers=2), FAINT, "s"),
+    }
+    with _figure(path, height=4.4) as axes:
+        for name, (machines, colour, marker) in crews.items():
+            foretold = [
+                simulate(
+                    model,
+                    hosts=round(size),
+                    awards=awards,
+                    batch=BATCH,
+                    machines=Machines(workers=machines.workers, threads=2 if size >= FEW else 1),
+                )
+                for size in sizes
+            ]
+            measured = [
+                (point["hosts"], point["median"])
+                for point in points
+                if point["workers"] == machines.workers
+            ]
+            axes.plot(sizes, foretold, color=colour, label=f"{name}: model")
+            axes.plot(*zip(*measured, strict=True), marker, color=colour, label=f"{name}: measured")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("active hosts")
+        axes.set_ylabel("seconds")
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+        axes.set_title(f"A day's run on {results['machine']['cores']} processors")

@@ -1,0 +1,24 @@
+"""Bring the docs in step with results: `python -m benchmarks.publish [RESULTS]`."""
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import charts, report
+
+RESULTS = Path(__file__).parent / "results" / "1000000.json"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = ("benchmarks.md", "scaling.md")
+
+
+def publish(results: Path, docs: Path) -> None:
+    """Make the charts, and the tables of PAGES, from one file of results."""
+    found = json.loads(results.read_text())
+    charts.draw(found, docs / "charts")
+    for page in PAGES:
+        path = docs / page
+        path.write_text(report.filled(path.read_text(), found))
+
+
+if __name__ == "__main__":
+    publish(Path(sys.argv[1]) if sys.argv[1:] else RESULTS, DOCS)
