@@ -292,6 +292,30 @@ def test_a_planted_violation_is_found(world, name):
     assert broken() == expected
 
 
+def test_scores_of_an_older_period_than_others_are_looked_at_one_by_one(world):
+    ana, bo = world
+    Score.objects.filter(user=bo).update(
+        daily=10, daily_date=A_MONDAY, weekly=10, week_start=A_MONDAY
+    )
+    assert broken() == set()
+
+    Score.objects.filter(user=bo).update(daily=9)
+    assert broken() == {"I4"}
+
+    Score.objects.filter(user=bo).update(daily=9, weekly=9)
+    assert broken() == {"I4", "I5"}
+
+
+def test_counts_that_agree_in_number_only_are_found(world):
+    ana, bo = world
+    tuesdays = DailyActivity.objects.filter(date=TUESDAY)
+    assert tuesdays.get().user == ana
+
+    tuesdays.update(user=bo)
+
+    assert "D1" in broken()
+
+
 def test_a_gap_between_finished_runs_is_found(world):
     act(world[1], A_MONDAY - timedelta(days=3))
     act(world[1], A_MONDAY - timedelta(days=5))
