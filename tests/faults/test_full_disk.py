@@ -1,0 +1,77 @@
+"""A disk that is full: nothing by half, one sentence, and a clean run once there is room."""
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY
+from tests.faults.test_server_refusals import assert_ended_with_a_sentence
+from tests.faults.world import AFTER_RECOVERY, Server
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+
+
+@pytest.fixture
+def small_disk(server: Server, folder: Path) -> Iterator[Path]:
+    """A disk of one MiB with the tablespace `small` on it."""
+    disk = folder / "small"
+    disk.mkdir()
+    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    try:
+        space = disk / "space"
+        space.mkdir()
+        owner = server.local.cluster.data.stat()
+        os.chown(space, owner.st_uid, owner.st_gid)
+        with server.admin() as admin:
+            admin.execute(f"CREATE TABLESPACE small LOCATION '{space}'".encode())
+        yield disk
+        with server.admin() as admin:
+            admin.execute("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["/bin/umount", disk], check=True)
+        disk.rmdir()
+
+
+def fill(file: Path) -> None:
+    """Write to `file` until its disk is full."""
+    with file.open("wb", buffering=0) as full:
+        try:
+            while True:
+                full.write(bytes(4096))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+
+@pytest.mark.parametrize(
+    ("job", "table"),
+    [(AWARD_DAILY, "rewards_scorehistory"), (IMPORT_ACTIVITY, "rewards_activityevent")],
+    ids=str,
+)
+def test_what_finds_no_room_is_not_written_by_half(job, table, small_disk, golden_of, fault):
+    golden = golden_of(job)
+    with golden.before.server.copy(golden.before) as database:
+        # So few rows to a page that any further one needs a new page.
+        database.execute(f"ALTER TABLE {table} SET (fillfactor = 10), SET TABLESPACE small")
+        before = database.state()
+        fill(small_disk / "rubbish")
+        outcome = database.manage(*golden.argv, **job.settings)
+        fault("F12", f"disk full: {job}", outcome.err.count("No space left on device") > 0)
+
+        assert_ended_with_a_sentence(outcome, codes={1, 4})
+        assert "No space left on device" in outcome.err
+        assert "Traceback" not in outcome.err
+        after = database.state()
+        assert (after.activity, after.events) == (before.activity, before.events)
+        assert after.ledger == before.ledger
+        # A run of which no batch could be written has moved the scores to its day all the same.
+        assert [row[:2] for row in after.scores] == [row[:2] for row in before.scores]
+        assert database.broken() <= AFTER_RECOVERY
+
+        (small_disk / "rubbish").unlink()
+        database.prepare(*golden.argv, **job.settings)
+        assert (database.broken(), database.state()) == (set(), golden.state)
