@@ -87,13 +87,14 @@ _TERMS = """
     GROUP BY 1, 2, 3, 4, 5
 """
 
-_MEASURED = """
-    CASE {type}
-        WHEN 'DAILY_LOGIN' THEN logins
-        WHEN 'DAILY_AUDIO_CALL_TARGET' THEN audio_calls
-        WHEN 'DAILY_VIDEO_CALL_TARGET' THEN video_calls
-    END
-"""
+_DAILY_COLUMNS = {
+    "DAILY_LOGIN": "logins",
+    "DAILY_AUDIO_CALL_TARGET": "audio_calls",
+    "DAILY_VIDEO_CALL_TARGET": "video_calls",
+}
+
+_WHENS = " ".join(f"WHEN '{kind}' THEN {column}" for kind, column in _DAILY_COLUMNS.items())
+_MEASURED = f"CASE {{type}} {_WHENS} END"
 
 # The hosts who have earned an award of `terms`, whether they have it or not.
 _DUE = f"""
@@ -114,13 +115,48 @@ _DUE = f"""
     WHERE is_host AND (left_on IS NULL OR judged <= left_on)
 """  # noqa: S608 - constants
 
+_ASKED = ", ".join(
+    f"min(threshold) FILTER (WHERE rule_type = '{kind}') AS {column}_asked"
+    for kind, column in _DAILY_COLUMNS.items()
+)
+_REACHED = ", ".join(
+    f"count(*) FILTER (WHERE {column} >= {column}_asked) AS {column},"
+    f" sum(hashint8(user_id)) FILTER (WHERE {column} >= {column}_asked) AS {column}_hosts"
+    for column in _DAILY_COLUMNS.values()
+)
+_KINDS = ", ".join(
+    f"('{kind}', {column}, {column}_hosts)" for kind, column in _DAILY_COLUMNS.items()
+)
+
+# How many have earned each award of a day, and the sum of their hashes, in one look at what each
+# host did. Nearly all hosts can earn, so that it is quicker to know those who cannot.
+_DUE_OF_DAYS = f"""
+    SELECT date AS reference_date, kinds.*
+    FROM (
+        SELECT date, {_REACHED}
+        FROM rewards_dailyactivity
+        JOIN (
+            SELECT reference_date AS date, {_ASKED}
+            FROM terms WHERE cadence = 'daily' GROUP BY 1
+        ) AS asked USING (date)
+        LEFT JOIN (
+            SELECT id, is_host, left_on FROM rewards_user WHERE NOT is_host OR left_on IS NOT NULL
+        ) AS gone ON gone.id = user_id
+        WHERE gone.id IS NULL OR (is_host AND date <= left_on)
+        GROUP BY 1
+    ) AS days CROSS JOIN LATERAL (VALUES {_KINDS}) AS kinds (rule_type, awards, hosts)
+    WHERE awards > 0
+"""  # noqa: S608 - constants
+
 # Where the hosts who have an award and those who have earned it are not the same, or nothing is
 # settled yet, it takes a look at each row: few days, and none as a rule.
 _SUSPECTS = f"""
     SELECT reference_date, rule_type
     FROM (
-        SELECT reference_date, rule_type, count(*) AS awards, sum(hashint8(user_id)) AS hosts
-        FROM ({_DUE.format(terms="terms")}) AS due
+        {_DUE_OF_DAYS}
+        UNION ALL
+        SELECT reference_date, rule_type, count(*), sum(hashint8(user_id))
+        FROM ({_DUE.format(terms="(SELECT * FROM terms WHERE cadence = 'weekly')")}) AS weeks
         GROUP BY 1, 2
     ) AS due
     FULL JOIN (
