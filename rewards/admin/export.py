@@ -69,7 +69,8 @@ def harmless(cell: Any) -> Any:
 def _rows(resource: "Resource[Any]", items: Iterable[Any]) -> Iterator[Row]:
     """Yield the header, then a row for each item: text, numbers and dates as such."""
     yield resource.get_export_headers()
-    for item in resource.iter_queryset(items):  # type: ignore[arg-type]  # any iterable will do
+    items = resource.filter_export(items)  # type: ignore[arg-type]  # any iterable will do
+    for item in resource.iter_queryset(items):
         yield [harmless(cell) for cell in resource.export_resource(item, force_native_type=True)]
 
 

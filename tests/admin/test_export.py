@@ -6,6 +6,8 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from import_export.fields import Field
 from import_export.resources import Resource
@@ -14,6 +16,7 @@ from openpyxl import load_workbook
 
 from rewards.admin import export
 from rewards.choices import RuleType
+from rewards.models import AwardRun, ScoreHistory
 from tests.factories import A_MONDAY, HostFactory, RewardRuleFactory, ScoreHistoryFactory
 
 HEADER = ["reference_date", "user_id", "rule_type", "points", "measured", "threshold"]
@@ -123,6 +126,16 @@ def test_more_rows_than_a_sheet_holds_are_refused(client, awards, monkeypatch):
     assert page.redirect_chain
     assert "A sheet holds 2 rows" in page.content.decode()
     assert len(read_csv(client.get(ledger("csv")))) == 4
+
+
+@pytest.mark.parametrize("file_format", export.FORMATS)
+def test_of_the_ledger_only_what_is_shown_is_read(client, awards, file_format):
+    with CaptureQueriesContext(connection) as queries:
+        client.get(ledger(file_format)).getvalue()
+
+    (*_, rows) = [query["sql"] for query in queries if ScoreHistory._meta.db_table in query["sql"]]
+    assert AwardRun._meta.db_table not in rows
+    assert "password" not in rows
 
 
 def test_there_is_no_other_format(client, awards):
