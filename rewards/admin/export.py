@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 import xlsxwriter
+from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpResponse
 from import_export.resources import Resource
 
@@ -55,6 +56,16 @@ def download(
             content_type="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
         )
     raise Http404(f"there is no format {file_format!r}")
+
+
+def refusal(*, file_format: str, rows: QuerySet[Any]) -> str | None:
+    """Return why a file of `file_format` cannot hold `rows`; None if it can."""
+    if file_format == "xlsx" and rows[: MAX_SHEET_ROWS + 1].count() > MAX_SHEET_ROWS:
+        return (
+            f"A sheet holds {MAX_SHEET_ROWS:,} rows, and there are more: choose fewer days, "
+            "or take the CSV."
+        )
+    return None
 
 
 def harmless(cell: Any) -> Any:

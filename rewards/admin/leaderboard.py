@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -16,13 +17,13 @@ from import_export.fields import Field
 from import_export.resources import Resource
 from import_export.widgets import IntegerWidget
 
-from rewards.admin.export import download
+from rewards.admin.export import download, refusal
 from rewards.admin.fields import DayField, DayInput
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.admin.wording import business_today, host_link, number
 from rewards.calendar import ONE_DAY, ONE_WEEK, monday_of, sunday_of
 from rewards.models import Score, User
-from rewards.selectors.leaders import Leader, leaders, leaders_by_journal, ranking
+from rewards.selectors.leaders import Leader, leaders, leaders_by_journal, paid_hosts, ranking
 from rewards.selectors.runs import latest_judged_day
 from rewards.services.runs import MAX_LEADERS
 
@@ -104,10 +105,15 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
     def leaderboard_export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
         """Send the whole ranking of the days asked for, or of the latest week."""
         form = self._period(request)
+        there = reverse("admin:rewards_score_leaderboard")
+        back = HttpResponseRedirect(f"{there}?{request.GET.urlencode()}")
         if not form.is_valid():
-            there = reverse("admin:rewards_score_leaderboard")
-            return HttpResponseRedirect(f"{there}?{request.GET.urlencode()}")
+            return back
         first, last = form.cleaned_data["first"], form.cleaned_data["last"]
+        hosts = paid_hosts(first=first, last=last)
+        if problem := refusal(file_format=file_format, rows=hosts):
+            messages.error(request, problem)
+            return back
         return download(
             name=f"leaderboard-{first}-{last}",
             file_format=file_format,

@@ -12,7 +12,7 @@ from import_export.fields import Field
 from import_export.resources import ModelResource
 
 from rewards.admin.day_filter import DayRangeFilter
-from rewards.admin.export import MAX_SHEET_ROWS, download
+from rewards.admin.export import download, refusal
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.admin.wording import (
     business_today,
@@ -132,12 +132,8 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
             # The address names a day or a host that does not exist: the list says so itself.
             list(messages.get_messages(request))
             return back
-        if file_format == "xlsx" and rows[: MAX_SHEET_ROWS + 1].count() > MAX_SHEET_ROWS:
-            messages.error(
-                request,
-                f"A sheet holds {MAX_SHEET_ROWS:,} rows, and there are more: choose fewer days, "
-                "or take the CSV.",
-            )
+        if problem := refusal(file_format=file_format, rows=rows):
+            messages.error(request, problem)
             return back
         return download(
             name=f"awards-{business_today()}",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import NamedTuple
 
-from django.db.models import Exists, F, Sum
+from django.db.models import Exists, F, QuerySet, Sum
 
 from rewards.calendar import sunday_of
 from rewards.choices import RunStatus
@@ -61,6 +61,11 @@ def leaders_by_journal(*, monday: date) -> list[Leader]:
         .first()
     )
     return [Leader(*row) for row in run or []]
+
+
+def paid_hosts(*, first: date, last: date) -> QuerySet[ScoreHistory, int]:
+    """Return the ids of the hosts that were paid for `first`..`last`, each once."""
+    return ScoreHistory.objects.in_days(first, last).values_list("user_id", flat=True).distinct()
 
 
 def ranking(*, first: date, last: date) -> Iterator[HostPoints]:

@@ -119,7 +119,7 @@ def test_what_cannot_be_exported_leads_back_to_a_list_that_says_why(client, awar
 
 
 def test_more_rows_than_a_sheet_holds_are_refused(client, awards, monkeypatch):
-    monkeypatch.setattr("rewards.admin.ledger.MAX_SHEET_ROWS", 2)
+    monkeypatch.setattr(export, "MAX_SHEET_ROWS", 2)
 
     page = client.get(ledger("xlsx"), follow=True)
 

@@ -1,10 +1,11 @@
 import re
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.urls import reverse
 
-from rewards.admin import leaderboard
+from rewards.admin import export, leaderboard
 from rewards.choices import RunTrigger
 from rewards.models import DailyActivity, Host
 from rewards.services.awarding import award_daily
@@ -108,6 +109,11 @@ def sleep(**_):
         cursor.execute("SELECT pg_sleep(1)")
 
 
+def taken_away(client, file_format):
+    address = reverse("admin:rewards_score_leaderboard_export", args=[file_format])
+    return client.get(address, WEEK, follow=True)
+
+
 def test_the_whole_ranking_can_be_taken_away(client, awards):
     expected = [
         ["rank", "user_id", "points"],
@@ -116,12 +122,25 @@ def test_the_whole_ranking_can_be_taken_away(client, awards):
         [3, "cleo", 10],
     ]
 
-    def export(file_format):
-        address = reverse("admin:rewards_score_leaderboard_export", args=[file_format])
-        return client.get(address, WEEK)
+    assert read_xlsx(taken_away(client, "xlsx").getvalue()) == expected
+    assert read_csv(taken_away(client, "csv")) == [[str(cell) for cell in row] for row in expected]
 
-    assert read_xlsx(export("xlsx").getvalue()) == expected
-    assert read_csv(export("csv")) == [[str(cell) for cell in row] for row in expected]
+
+def test_a_host_who_leads_cannot_have_a_formula_run(client, awards):
+    Host.objects.filter(external_id="ada").update(external_id="=1+1")
+
+    assert read_xlsx(taken_away(client, "xlsx").getvalue())[1] == [1, "'=1+1", 20]
+    assert read_csv(taken_away(client, "csv"))[1] == ["1", "'=1+1", "20"]
+
+
+def test_more_hosts_than_a_sheet_holds_are_refused(client, awards, monkeypatch):
+    monkeypatch.setattr(export, "MAX_SHEET_ROWS", 2)
+
+    page = taken_away(client, "xlsx")
+
+    assert page.redirect_chain == [(f"{PAGE}?{urlencode(WEEK)}", 302)]
+    assert "A sheet holds 2 rows" in page.content.decode()
+    assert len(read_csv(taken_away(client, "csv"))) == 4
 
 
 # Session, user, rights (2), the latest day judged; then the run that noted who leads, and names.
