@@ -293,7 +293,7 @@ def test_a_planted_violation_is_found(world, name):
 
 
 def test_scores_of_an_older_period_than_others_are_looked_at_one_by_one(world):
-    ana, bo = world
+    _, bo = world
     Score.objects.filter(user=bo).update(
         daily=10, daily_date=A_MONDAY, weekly=10, week_start=A_MONDAY
     )
