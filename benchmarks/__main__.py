@@ -4,7 +4,9 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,8 @@ def main() -> None:
 
     results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     output.parent.mkdir(parents=True, exist_ok=True)
+    # However it ends, the server that it started ends too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with server.running(options.folder) as running:
         results |= {
             "hosts": options.hosts,

@@ -26,6 +26,8 @@ class CostModel:
     """Seconds, whatever the number of hosts."""
     alone: float
     """Seconds for each host in which nothing else can go on: splitting the run, and closing it."""
+    start: float
+    """Seconds until a worker beside the first has started."""
     ours: Cost
     server: Cost
 
@@ -59,7 +61,7 @@ def simulate(
     # What is asked for: (since when, a number that keeps the order, by which worker, what).
     numbers = count()
     asked = [
-        (0.0, next(numbers), worker, 0)
+        (model.start if worker else 0.0, next(numbers), worker, 0)
         for _ in range(machines.threads)
         for worker in range(machines.workers)
     ]

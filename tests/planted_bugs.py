@@ -219,10 +219,10 @@ BUGS = [
         [
             Change(
                 BATCH,
-                "    for user, did in facts.items():\n",
-                "    from rewards.models import RewardRule\n"
-                "    for user, did in facts.items():\n"
-                "        list(RewardRule.objects.all())\n",
+                "            for host in unpaid:\n",
+                "            from rewards.models import RewardRule\n"
+                "            for host in unpaid:\n"
+                "                list(RewardRule.objects.all())\n",
             )
         ],
         ["tests/services/test_awarding.py"],
@@ -231,9 +231,9 @@ BUGS = [
         "hosts are written in no order",
         [
             Change(
-                "rewards/selectors/activity.py",
-                "        ORDER BY user_id\n",
-                "        ORDER BY user_id DESC\n",
+                BATCH,
+                "for host in sorted(due)}",
+                "for host in sorted(due, reverse=True)}",
             )
         ],
         ["tests/services/test_awarding.py"],

@@ -37,6 +37,9 @@ _WORKBOOK_OPTIONS = {
     "strings_to_urls": False,
 }
 
+_HARMFUL = ("=", "+", "-", "@", "\t", "\r", "<r>")
+"""How a formula begins, and what XlsxWriter takes for markup and writes as it stands."""
+
 _SHEET = "xl/worksheets/sheet1.xml"
 
 Row = list[Any]
@@ -75,9 +78,10 @@ def harmless(cell: Any) -> Any:
     """Return `cell` as a spreadsheet will show it: what looks like a formula is led by a quote.
 
     Ids come from outside, and some programs run what begins like this, whatever the file says.
+    So is what would pass for markup of a sheet.
     """
-    is_formula = isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r"}
-    return f"'{cell}" if is_formula else cell
+    is_harmful = isinstance(cell, str) and cell.startswith(_HARMFUL)
+    return f"'{cell}" if is_harmful else cell
 
 
 def _rows(resource: "Resource[Any]", items: Iterable[Any]) -> Iterator[Row]:
@@ -134,5 +138,6 @@ def _workbook(rows: Iterable[Row], *, first_row: int) -> ZipFile:
     with xlsxwriter.Workbook(file, _WORKBOOK_OPTIONS) as book:
         sheet = book.add_worksheet("Export")
         for number, row in enumerate(rows, first_row):
-            sheet.write_row(number, 0, row)
+            if sheet.write_row(number, 0, row):
+                raise ValueError(f"row {number:,} has no room in a sheet")
     return ZipFile(file)

@@ -47,3 +47,4 @@ class Award(NamedTuple):
 
 
 Evaluator = Callable[[Rule, Facts], Verdict]
+"""Judges by the one fact that the terms of its rule type name: a run reads no other."""

@@ -12,15 +12,15 @@ from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY
 from tests.faults.test_server_refusals import assert_ended_with_a_sentence
 from tests.faults.world import AFTER_RECOVERY, Server
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-
 
 @pytest.fixture
 def small_disk(server: Server, folder: Path) -> Iterator[Path]:
     """A disk of one MiB with the tablespace `small` on it."""
     disk = folder / "small"
-    disk.mkdir()
-    subprocess.run(["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    disk.mkdir(exist_ok=True)
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root only, and not by every root")
     try:
         space = disk / "space"
         space.mkdir()
@@ -33,7 +33,6 @@ def small_disk(server: Server, folder: Path) -> Iterator[Path]:
             admin.execute("DROP TABLESPACE small")
     finally:
         subprocess.run(["/bin/umount", disk], check=True)
-        disk.rmdir()
 
 
 def fill(file: Path) -> None:

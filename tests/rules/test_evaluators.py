@@ -36,6 +36,17 @@ def test_a_rule_is_earned_at_its_threshold(rule_type, facts, verdict):
     assert judge(rule(rule_type, 3), facts) == verdict
 
 
+@pytest.mark.parametrize("rule_type", RuleType)
+@pytest.mark.parametrize("measured", [2, 3, 7])
+def test_a_rule_judges_by_its_own_measure_alone(rule_type, measured):
+    own = {RULE_TERMS[rule_type].measure: measured}
+
+    alone = judge(rule(rule_type, 3), Facts(**own))
+
+    assert alone == judge(rule(rule_type, 3), Facts(7, 7, 7, 7)._replace(**own))
+    assert alone == Verdict(measured >= 3, measured)
+
+
 def test_awards_are_those_of_the_rules_that_were_earned():
     login, audio = rule(RuleType.DAILY_LOGIN, 1), rule(RuleType.DAILY_AUDIO_CALL_TARGET, 5)
 

@@ -276,6 +276,15 @@ PLANTS = {
         ["UPDATE rewards_dailyactivity SET logins = logins + 1 WHERE date = '2026-11-22'"],
         {"D1"},
     ),
+    "D1 a day of nothing": (
+        [
+            "ALTER TABLE rewards_dailyactivity"
+            " DROP CONSTRAINT rewards_dailyactivity_is_an_active_day",
+            "INSERT INTO rewards_dailyactivity (user_id, date, logins, audio_calls, video_calls,"
+            f" audio_seconds, video_seconds) VALUES ({BO}, '2026-11-22', 0, 0, 0, 0, 0)",
+        ],
+        {"D1"},
+    ),
     "D1 no count": (
         [f"DELETE FROM rewards_dailyactivity WHERE user_id = {BO}"],
         {"D1", "I11"},
@@ -314,6 +323,21 @@ def test_counts_that_agree_in_number_only_are_found(world):
     tuesdays.update(user=bo)
 
     assert "D1" in broken()
+
+
+def test_numbers_as_large_as_can_be_stored_are_compared(world):
+    ana, _ = world
+    huge = 2**62
+    Score.objects.filter(user=ana).update(lifetime=huge, daily=huge, weekly=huge)
+    DailyActivity.objects.filter(date=TUESDAY).update(audio_seconds=86_400 * 1_000_000)
+
+    assert broken() == {"I3", "I4", "I5", "I19", "D1"}
+
+
+def test_seconds_of_a_login_count_for_nothing(world):
+    ActivityEvent.objects.filter(kind=ActivityKind.LOGIN).update(duration_seconds=5)
+
+    assert broken() == set()
 
 
 def test_a_gap_between_finished_runs_is_found(world):

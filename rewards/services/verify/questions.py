@@ -1,8 +1,8 @@
 """What must always hold, as SQL that returns the rows that break it.
 
-Each large table is read once, into few rows: sums of counts, and the same sums with each host's
-part weighed by its hash, which tell one set of hosts from another without comparing each. Only
-where two tables differ in a sum are their rows looked at one by one.
+Large tables are read into few rows, the ledger and the events once: sums of counts, and the same
+sums with each host's part weighed by its hash, which tell one set of hosts from another without
+comparing each. Only where two tables differ in a sum are their rows looked at one by one.
 
 The numbers are those of the project's list of invariants. Three of them have nothing to be
 asked of: awards are never reversed (I8), hosts belong to no agency (I17) and nobody is erased
@@ -176,8 +176,8 @@ _PAID = """
 _SCORES = """
     SELECT daily_date, week_start, count(*) AS scores, sum(lifetime) AS lifetime,
         sum(hashint8(user_id)::numeric * lifetime) AS lifetime_hashed,
-        sum(daily) AS daily, sum(hashint8(user_id)::bigint * daily) AS daily_hashed,
-        sum(weekly) AS weekly, sum(hashint8(user_id)::bigint * weekly) AS weekly_hashed
+        sum(daily) AS daily, sum(hashint8(user_id)::numeric * daily) AS daily_hashed,
+        sum(weekly) AS weekly, sum(hashint8(user_id)::numeric * weekly) AS weekly_hashed
     FROM rewards_score
     GROUP BY 1, 2
 """
@@ -387,7 +387,8 @@ _HAPPENED = """
     SELECT business_date AS date, kind, count(*) AS arrived,
         count(*) FILTER (WHERE is_counted) AS events,
         sum(hashint8(user_id)) FILTER (WHERE is_counted) AS hosts,
-        sum(hashint8(user_id)::bigint * duration_seconds) FILTER (WHERE is_counted) AS seconds,
+        sum(hashint8(user_id)::bigint * duration_seconds)
+            FILTER (WHERE is_counted AND kind <> 'login') AS seconds,
         min(occurred_at) AS first, max(occurred_at) AS last,
         min(duration_seconds) AS shortest, max(duration_seconds) AS longest,
         bool_or(occurred_at > received_at AND occurred_at > received_at + interval '5 min'
@@ -399,14 +400,14 @@ _HAPPENED = """
 """
 
 _COUNTED = """
-    SELECT date, kind, events, hosts, seconds
+    SELECT date, kind, events, hosts, seconds, is_odd
     FROM (
-        SELECT date,
+        SELECT date, bool_or(logins + audio_calls + video_calls = 0) AS is_odd,
             sum(logins) AS logins, sum(hash * logins) AS login_hosts,
             sum(audio_calls) AS audio_calls, sum(hash * audio_calls) AS audio_hosts,
-            sum(hash * audio_seconds) AS audio_seconds,
+            sum(hash::numeric * audio_seconds) AS audio_seconds,
             sum(video_calls) AS video_calls, sum(hash * video_calls) AS video_hosts,
-            sum(hash * video_seconds) AS video_seconds
+            sum(hash::numeric * video_seconds) AS video_seconds
         FROM rewards_dailyactivity CROSS JOIN LATERAL (
             SELECT hashint8(user_id)::bigint AS hash
         ) AS host
@@ -446,7 +447,7 @@ _THE_ACTIVITY = Question(
                     coalesce(happened.seconds, 0))
                 IS DISTINCT FROM (coalesce(counted.events, 0), coalesce(counted.hosts, 0),
                     coalesce(counted.seconds, 0))
-            OR kind NOT IN ('login', 'audio_call', 'video_call')
+            OR counted.is_odd OR kind NOT IN ('login', 'audio_call', 'video_call')
         """,
     },
     [
