@@ -68,11 +68,11 @@ def growth(results: Results, path: Path) -> None:
     awards = points[-1]["awards"] / points[-1]["hosts"]
     sizes = [10_000 * 10 ** (step / 4) for step in range(17)]
     crews = {
-        "one process": (Machines(workers=1), OURS, "o"),
-        "two workers": (Machines(workers=2), FAINT, "s"),
+        "one process": (Machines(workers=1), OURS, "o", "-"),
+        "two workers": (Machines(workers=2), FAINT, "s", ":"),
     }
     with _figure(path, height=4.4) as axes:
-        for name, (machines, colour, marker) in crews.items():
+        for name, (machines, colour, marker, line) in crews.items():
             foretold = [
                 simulate(
                     model,
@@ -88,7 +88,7 @@ def growth(results: Results, path: Path) -> None:
                 for point in points
                 if point["workers"] == machines.workers
             ]
-            axes.plot(sizes, foretold, color=colour, label=f"{name}: model")
+            axes.plot(sizes, foretold, line, color=colour, label=f"{name}: model")
             axes.plot(*zip(*measured, strict=True), marker, color=colour, label=f"{name}: measured")
         axes.set_xscale("log")
         axes.set_yscale("log")

@@ -275,8 +275,8 @@ TABLES: dict[str, tuple[set[str], Callable[[Results], list[str]]]] = {
 def filled(text: str, results: Results) -> str:
     """Return a page with each table between `<!-- table: NAME -->` and `<!-- end -->` made anew."""
     return re.sub(
-        r"(<!-- table: (\w+) -->\n).*?(\n<!-- end -->)",
-        lambda found: f"{found[1]}\n{table(found[2], results)}\n{found[3]}",
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda found: f"{found[1]}\n{table(found[2], results)}\n\n{found[3]}",
         text,
         flags=re.DOTALL,
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmarks import charts, scaling
+from benchmarks import charts, publish, scaling
 from benchmarks.__main__ import PARTS
 from benchmarks.report import TABLES, TARGETS, filled, table
 from benchmarks.scaling import fit
@@ -58,12 +58,14 @@ def test_the_report_has_a_row_for_each_target(results):
 
 
 def test_a_page_of_the_docs_is_filled_from_results_and_filling_it_again_changes_nothing(results):
-    page = "before\n<!-- table: ways -->\nold\n<!-- end -->\nafter\n"
+    empty = "<!-- table: targets -->\n<!-- end -->\nbetween\n"
+    page = f"before\n{empty}<!-- table: ways -->\nold\n<!-- end -->\nafter\n"
 
     once = filled(page, results)
 
     assert "| hand-written SQL |" in once
     assert "old" not in once
+    assert once.count("<!-- end -->\nbetween\n<!-- table: ways -->") == 1
     assert once.startswith("before\n")
     assert once.endswith("\nafter\n")
     assert filled(once, results) == once
@@ -79,6 +81,13 @@ def test_the_charts_are_drawn(results, tmp_path):
 
     assert len(drawn) == 2
     assert all(path.read_text().rstrip().endswith("</svg>") for path in drawn)
+
+
+@pytest.mark.parametrize("name", publish.PAGES)
+def test_the_docs_show_the_results_that_are_kept(name):
+    text = (publish.DOCS / name).read_text()
+
+    assert text == filled(text, json.loads(publish.RESULTS.read_text()))
 
 
 COST = Cost(batch=1, host=0, award=0)

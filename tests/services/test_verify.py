@@ -329,7 +329,10 @@ def test_numbers_as_large_as_can_be_stored_are_compared(world):
     ana, _ = world
     huge = 2**62
     Score.objects.filter(user=ana).update(lifetime=huge, daily=huge, weekly=huge)
-    DailyActivity.objects.filter(date=TUESDAY).update(audio_seconds=86_400 * 1_000_000)
+    calls = 1_000_000
+    DailyActivity.objects.filter(date=TUESDAY).update(
+        audio_calls=calls, audio_seconds=86_400 * calls
+    )
 
     assert broken() == {"I3", "I4", "I5", "I19", "D1"}
 
