@@ -12,8 +12,8 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.scaling import BATCH, FEW, model_of
-from benchmarks.simulation import Machines, simulate
+from benchmarks.scaling import BATCH, awards_per_host, model_of, on_these
+from benchmarks.simulation import simulate
 
 Results = dict[str, Any]
 
@@ -27,8 +27,8 @@ def draw(results: Results, folder: Path) -> list[Path]:
     """Draw what has been measured into `folder`; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
-    for part, charts in {"daily": [ways], "scaling": [growth]}.items():
-        for chart in charts if part in results else ():
+    for part, chart in {"daily": ways, "scaling": growth}.items():
+        if part in results:
             path = folder / f"{chart.__name__}.svg"
             chart(results, path)
             drawn.append(path)
@@ -65,28 +65,26 @@ def growth(results: Results, path: Path) -> None:
     """Draw the seconds of a run by its hosts: measured points, and lines from the cost model."""
     model = model_of(results)
     points = results["scaling"]["points"]
-    awards = points[-1]["awards"] / points[-1]["hosts"]
+    awards = awards_per_host(results)
     sizes = [10_000 * 10 ** (step / 4) for step in range(17)]
     crews = {
-        "one process": (Machines(workers=1), OURS, "o", "-"),
-        "two workers": (Machines(workers=2), FAINT, "s", ":"),
+        "one process": (1, OURS, "o", "-"),
+        "two workers": (2, FAINT, "s", ":"),
     }
     with _figure(path, height=4.4) as axes:
-        for name, (machines, colour, marker, line) in crews.items():
+        for name, (workers, colour, marker, line) in crews.items():
             foretold = [
                 simulate(
                     model,
                     hosts=round(size),
                     awards=awards,
                     batch=BATCH,
-                    machines=Machines(workers=machines.workers, threads=2 if size >= FEW else 1),
+                    machines=on_these(hosts=round(size), workers=workers),
                 )
                 for size in sizes
             ]
             measured = [
-                (point["hosts"], point["median"])
-                for point in points
-                if point["workers"] == machines.workers
+                (point["hosts"], point["median"]) for point in points if point["workers"] == workers
             ]
             axes.plot(sizes, foretold, line, color=colour, label=f"{name}: model")
             axes.plot(*zip(*measured, strict=True), marker, color=colour, label=f"{name}: measured")

@@ -120,7 +120,7 @@ CREWS = [
 def forecast(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what the model says of days of one, ten and a hundred million active hosts."""
     model, part = model_of(results), results["scaling"]
-    awards = part["points"][-1]["awards"] / part["points"][-1]["hosts"]
+    awards = awards_per_host(results)
     return [
         {
             "hosts": hosts,
@@ -134,6 +134,17 @@ def forecast(results: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for hosts in (1_000_000, 10_000_000, 100_000_000)
     ]
+
+
+def awards_per_host(results: dict[str, Any]) -> float:
+    """Return the awards of each active host on a day of the largest world."""
+    largest = results["scaling"]["points"][-1]
+    return float(largest["awards"] / largest["hosts"])
+
+
+def on_these(*, hosts: int, workers: int) -> Machines:
+    """Return who awards `hosts` hosts on the machine at hand."""
+    return Machines(workers=workers, threads=2 if hosts >= FEW else 1)
 
 
 def _name(hosts: int) -> str:
@@ -261,7 +272,7 @@ def _bytes(server: Server, *, hosts: int) -> dict[str, int]:
 def _point(
     server: Server, model: CostModel, *, rounds: int, hosts: int, workers: int
 ) -> dict[str, Any]:
-    threads = 2 if hosts >= FEW else 1
+    machines = on_these(hosts=hosts, workers=workers)
     timings = []
     for _ in range(rounds):
         with server.copy_of(_name(hosts)) as name:
@@ -272,12 +283,12 @@ def _point(
         hosts=hosts,
         awards=awards / hosts,
         batch=BATCH,
-        machines=Machines(workers=workers, threads=threads),
+        machines=machines,
     )
     return {
         "hosts": hosts,
         "workers": workers,
-        "threads": threads,
+        "threads": machines.threads,
         "awards": awards,
         "seconds": [round(timing.seconds, 3) for timing in timings],
         "median": round(median(timing.seconds for timing in timings), 3),
