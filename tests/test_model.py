@@ -431,15 +431,15 @@ def crashing_at(statement):
         assert statement is not None
 
 
-def explore(world, *, depth, path=()):
+def explore(world, *, depth, path=(), jobs=SMALL):
     """Do every order of up to `depth` jobs, each first with a crash at each of its statements.
 
-    Returns how many crashes there were.
+    The first is one of `jobs`. Returns how many crashes there were.
     """
     if len(path) == depth:
         return 0
     crashes = 0
-    for job in SMALL:
+    for job in jobs:
         if job in path:
             continue
         for statement in itertools.count(1):
@@ -472,9 +472,10 @@ def test_every_small_history_survives_a_crash_at_every_statement(settings, tmp_p
 
 @pytest.mark.exhaustive
 @pytest.mark.django_db
-def test_every_order_of_five_jobs_survives_a_crash_at_every_statement(settings, tmp_path):
+@pytest.mark.parametrize("first", SMALL)
+def test_every_order_of_five_jobs_survives_a_crash_at_every_statement(settings, tmp_path, first):
     settings.REWARDS_BATCH_SIZE = 1
 
-    crashes = explore(SmallWorld(tmp_path), depth=len(SMALL))
+    crashes = explore(SmallWorld(tmp_path), depth=len(SMALL), jobs=[first])
 
-    assert crashes > 5_000
+    assert crashes > 1_000
