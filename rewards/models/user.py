@@ -66,6 +66,12 @@ class User(AbstractUser):
                 name="rewards_user_by_last_name",
                 condition=~Q(last_name=""),
             ),
+            # Read by each batch, so that nobody else has to be looked up to know who earns.
+            models.Index(
+                fields=["id"],
+                name="rewards_user_gone",
+                condition=Q(is_host=False) | Q(left_on__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -77,18 +77,20 @@ def judge_span(job: Job, span: Span) -> tuple[dict[int, list[Award]], Tally]:
         span=span,
     )
     due: dict[int, list[Award]] = {}
+    nobody: frozenset[int] = frozenset()
     tally = Tally()
     for did, hosts in facts.items():
         tally.hosts += len(hosts)
         for award in job.judge(did):
             rule = award.rule
-            paid = awarded.get(rule.rule_type)
+            paid = awarded.get(rule.rule_type, nobody)
+            if paid.issuperset(hosts):
+                continue
             unpaid = [host for host in hosts if host not in paid] if paid else hosts
-            if unpaid:
-                tally.add_awards(rule.rule_type.value, len(unpaid), len(unpaid) * rule.points)
+            tally.add_awards(rule.rule_type.value, len(unpaid), len(unpaid) * rule.points)
             for host in unpaid:
                 due.setdefault(host, []).append(award)
-    tally.rewarded = len(due.keys() - set().union(*awarded.values()))
+    tally.rewarded = len(set(due).difference(*awarded.values()))
     return {host: due[host] for host in sorted(due)}, tally
 
 

@@ -1,0 +1,22 @@
+"""An index of the few who earn no longer, which each batch reads in place of all its users."""
+
+from typing import ClassVar
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies: ClassVar = [
+        ("rewards", "0012_room_for_counts"),
+    ]
+
+    operations: ClassVar = [
+        migrations.AddIndex(
+            model_name="user",
+            index=models.Index(
+                fields=["id"],
+                name="rewards_user_gone",
+                condition=models.Q(("is_host", False), ("left_on__isnull", False), _connector="OR"),
+            ),
+        ),
+    ]
