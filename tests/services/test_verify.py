@@ -256,6 +256,21 @@ PLANTS = {
         ["UPDATE rewards_activityevent SET received_at = occurred_at - interval '6 minutes'"],
         {"I16"},
     ),
+    "I16 no id": (
+        [
+            DROP.format("activityevent", "activityevent", "has_an_id"),
+            "UPDATE rewards_activityevent SET event_id = '' WHERE id ="
+            " (SELECT min(id) FROM rewards_activityevent)",
+        ],
+        {"I16"},
+    ),
+    "I16 longer than a day": (
+        [
+            DROP.format("activityevent", "activityevent", "lasts_a_day_at_most"),
+            "UPDATE rewards_activityevent SET duration_seconds = 90000 WHERE kind = 'login'",
+        ],
+        {"I16"},
+    ),
     "I19": (["UPDATE rewards_score SET lifetime = lifetime * 2"], {"I3", "I19"}),
     "I20 names": (
         [
@@ -274,6 +289,27 @@ PLANTS = {
     ),
     "D1 count": (
         ["UPDATE rewards_dailyactivity SET logins = logins + 1 WHERE date = '2026-11-22'"],
+        {"D1"},
+    ),
+    "D1 seconds": (
+        [
+            "UPDATE rewards_dailyactivity SET audio_seconds = audio_seconds + 1"
+            " WHERE audio_calls > 0"
+        ],
+        {"D1"},
+    ),
+    "D1 kind": (
+        [
+            "UPDATE rewards_activityevent SET kind = 'video_call'"
+            " WHERE kind = 'audio_call' AND business_date = '2026-11-22'"
+        ],
+        {"D1"},
+    ),
+    "D1 a second for a call": (
+        [
+            "UPDATE rewards_dailyactivity SET audio_calls = audio_calls + 1,"
+            " audio_seconds = audio_seconds - 1 WHERE date = '2026-11-22'"
+        ],
         {"D1"},
     ),
     "D1 a day of nothing": (

@@ -13,7 +13,12 @@ from django.db.models.functions import Least
 from rewards.calendar import day_window, days_between
 from rewards.models import ActivityEvent, Score
 from rewards.services.contention import retried
-from rewards.services.verify.questions import QUESTIONS, Question
+from rewards.services.verify.activity import THE_ACTIVITY
+from rewards.services.verify.guards import THE_GUARDS
+from rewards.services.verify.invariants import Question
+from rewards.services.verify.ledger import THE_LEDGER
+
+QUESTIONS = [THE_LEDGER, THE_ACTIVITY, THE_GUARDS]
 
 MAX_EXAMPLES = 5
 
