@@ -45,13 +45,11 @@ _STORE = """
             (source, event_id, user_id, kind, occurred_at, duration_seconds, business_date)
         SELECT DISTINCT ON (event_id COLLATE "C")
             %(source)s, event_id, user_id, kind, occurred_at, seconds, business_date
-        FROM (
-            SELECT *, (
-                SELECT id FROM rewards_user WHERE external_id = arrived.external_id AND is_host
-            ) AS user_id
-            FROM arrived
-        ) AS rows
-        WHERE user_id IS NOT NULL
+        FROM arrived
+        CROSS JOIN LATERAL (
+            SELECT id AS user_id FROM rewards_user
+            WHERE external_id = arrived.external_id AND is_host OFFSET 0
+        ) AS host
         ORDER BY event_id COLLATE "C", line
         ON CONFLICT (source, event_id) DO NOTHING
         RETURNING user_id, kind, duration_seconds, business_date
