@@ -1,24 +1,22 @@
 """Show that what must always hold does hold; rebuild scores where it does not."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Max, Min
 from django.db.models.functions import Least
 
 from rewards.calendar import day_window, days_between
 from rewards.models import ActivityEvent, Score
 from rewards.services.contention import retried
-from rewards.services.verify.activity import THE_ACTIVITY
-from rewards.services.verify.guards import THE_GUARDS
-from rewards.services.verify.invariants import Question
-from rewards.services.verify.ledger import THE_LEDGER
+from rewards.services.verify import activity, guards, ledger
 
-QUESTIONS = [THE_LEDGER, THE_ACTIVITY, THE_GUARDS]
+READINGS = activity.READINGS | ledger.READINGS
+INVARIANTS = activity.INVARIANTS + ledger.INVARIANTS + guards.INVARIANTS
 
 MAX_EXAMPLES = 5
 
@@ -52,36 +50,34 @@ def verify_ledger(*, today: date) -> list[Finding]:
     `today` is the business day at hand. Each finding says how many rows were checked, since no
     coverage must never read as a pass.
     """
-    findings: list[Finding] = []
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            if not connection.savepoint_ids:  # the outermost transaction sets its own level
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        values = _values(today)
-        for question in QUESTIONS:
-            findings += _ask(question, values)
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not connection.savepoint_ids:  # the outermost transaction sets its own level
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        findings = _ask(cursor, _values(today))
     return sorted(findings, key=lambda each: (each.name[0] == "D", int(each.name[1:])))
 
 
-def _ask(question: Question, values: Values) -> Iterator[Finding]:
-    readings = question.readings | {each.name: each.broken for each in question.invariants}
+def _ask(cursor: CursorWrapper, values: Values) -> list[Finding]:
+    """Ask all invariants in one statement, so that what several of them need is read once."""
+    readings = READINGS | {each.name: each.broken for each in INVARIANTS}
     ctes = ", ".join(f"{name} AS MATERIALIZED ({sql})" for name, sql in readings.items())
     answers = " UNION ALL ".join(
         f"SELECT '{each.name}', ({each.checked}), (SELECT count(*) FROM {each.name}),"  # noqa: S608
         f" ARRAY(SELECT {each.name}::text FROM {each.name} LIMIT {MAX_EXAMPLES})"
-        for each in question.invariants
+        for each in INVARIANTS
     )
-    sentences = {each.name: each.sentence for each in question.invariants}
-    with connection.cursor() as cursor:
-        cursor.execute(f"WITH {ctes} {answers}", values)
-        for name, checked, violations, examples in cursor:
-            yield Finding(
-                name=name,
-                sentence=sentences[name],
-                checked=int(checked),
-                violations=violations,
-                examples=examples,
-            )
+    sentences = {each.name: each.sentence for each in INVARIANTS}
+    cursor.execute(f"WITH {ctes} {answers}", values)
+    return [
+        Finding(
+            name=name,
+            sentence=sentences[name],
+            checked=int(checked),
+            violations=violations,
+            examples=examples,
+        )
+        for name, checked, violations, examples in cursor
+    ]
 
 
 def _values(today: date) -> Values:

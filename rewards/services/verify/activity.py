@@ -1,14 +1,79 @@
 """The daily activity against the events that it counts."""
 
-from rewards.services.verify.invariants import Invariant, Question
+from rewards.services.verify.invariants import HOST_WEIGHT, Invariant
 
-# What happened and what was counted on each day. A host's events of a kind weigh what its hash
-# does, for each event and for each second of it, so that one sum tells all of that.
+DAILY_COLUMNS = {
+    "DAILY_LOGIN": "logins",
+    "DAILY_AUDIO_CALL_TARGET": "audio_calls",
+    "DAILY_VIDEO_CALL_TARGET": "video_calls",
+}
+
+# What the rules in force ask of each day that a run has judged.
+_ASKED = f"""
+    SELECT reference_date AS date, {
+    ", ".join(
+        f"min(threshold) FILTER (WHERE rule_type = '{kind}') AS {column}"
+        for kind, column in DAILY_COLUMNS.items()
+    )
+}
+    FROM (
+        SELECT DISTINCT reference_date FROM rewards_awardrun
+        WHERE cadence = 'daily' AND status = 'done'
+    ) AS runs
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT ON (rule_type) *
+        FROM rewards_rewardrule
+        WHERE starts_on <= reference_date
+        ORDER BY rule_type, starts_on DESC
+    ) AS rule
+    WHERE is_active
+    GROUP BY 1
+"""  # noqa: S608 - constants
+
+# A host's events of a kind weigh what the hash of both does, for each event and for each second
+# of it, so that one sum of a day tells all of that. No product is larger than a bigint.
+_WEIGHT = "(hashtextextended({kind}, user_id) >> 33)"
 _OF_AN_EVENT = 1_000_003
+
+# What was counted on each day, and who has come to what is asked, in one look at each host's day.
+# Arrays, not joins, keep the plan one that several processes can share.
+_DAYS = f"""
+    SELECT date,
+        count(*) AS counted,
+        sum(logins + audio_calls + video_calls) AS events,
+        bool_or(logins + audio_calls + video_calls = 0) AS is_empty,
+        {_OF_AN_EVENT} * sum(login * logins + audio * audio_calls + video * video_calls)
+            + coalesce(sum(audio * audio_seconds + video * video_seconds)
+                FILTER (WHERE audio_seconds + video_seconds < {2**31}), 0)
+            + coalesce(sum(audio::numeric * audio_seconds + video::numeric * video_seconds)
+                FILTER (WHERE audio_seconds + video_seconds >= {2**31}), 0) AS hashed,
+        {
+    ", ".join(
+        f"sum(earns) FILTER (WHERE {column} >= {column}_asked) AS {column}_reached"
+        for column in DAILY_COLUMNS.values()
+    )
+}
+    FROM (
+        SELECT did.*, asked.*,
+            {_WEIGHT.format(kind="'login'")} AS login,
+            {_WEIGHT.format(kind="'audio_call'")} AS audio,
+            {_WEIGHT.format(kind="'video_call'")} AS video,
+            CASE WHEN gone.id IS NULL OR (is_host AND date <= left_on) THEN {HOST_WEIGHT} END
+                AS earns
+        FROM rewards_dailyactivity AS did
+        LEFT JOIN unnest({
+    ", ".join(f"ARRAY(SELECT {column} FROM asked)" for column in ["date", *DAILY_COLUMNS.values()])
+}) AS asked (day, logins_asked, audio_calls_asked, video_calls_asked) ON day = date
+        LEFT JOIN (
+            SELECT id, is_host, left_on FROM rewards_user WHERE NOT is_host OR left_on IS NOT NULL
+        ) AS gone ON gone.id = user_id
+    ) AS host
+    GROUP BY 1
+"""  # noqa: S608 - constants
 
 _HAPPENED = f"""
     SELECT business_date AS date, count(*) AS arrived,
-        sum((hashtextextended(kind, user_id) >> 32) * CASE
+        sum({_WEIGHT.format(kind="kind")} * CASE
             WHEN kind = 'login' THEN {_OF_AN_EVENT}
             WHEN duration_seconds >= %(min_call_seconds)s
             THEN {_OF_AN_EVENT}::bigint + duration_seconds ELSE 0 END) AS hashed,
@@ -17,19 +82,7 @@ _HAPPENED = f"""
             AS is_early
     FROM rewards_activityevent
     GROUP BY 1
-"""  # noqa: S608 - a constant
-
-_COUNTED = f"""
-    SELECT date, bool_or(logins + audio_calls + video_calls = 0) AS is_empty,
-        {_OF_AN_EVENT} * (sum(login * logins) + sum(audio * audio_calls) + sum(video * video_calls))
-            + sum(audio::numeric * audio_seconds) + sum(video::numeric * video_seconds) AS hashed
-    FROM rewards_dailyactivity CROSS JOIN LATERAL (
-        SELECT hashtextextended('login', user_id) >> 32 AS login,
-            hashtextextended('audio_call', user_id) >> 32 AS audio,
-            hashtextextended('video_call', user_id) >> 32 AS video
-    ) AS host
-    GROUP BY 1
-"""  # noqa: S608 - a constant
+"""  # noqa: S608 - constants
 
 _WINDOWS = """
     SELECT *
@@ -50,50 +103,50 @@ _IS_ODD = """
     OR duration_seconds NOT BETWEEN 0 AND 86400 OR event_id = '' OR source = ''
 """
 
-THE_ACTIVITY = Question(
-    {
-        "happened": _HAPPENED,
-        "counted": _COUNTED,
-        "windows": _WINDOWS,
-        "checked": _CHECKED,
-        "odd_days": """
-            SELECT date FROM happened LEFT JOIN windows USING (date)
-            WHERE (first >= starts_at AND last < ends_at) IS NOT TRUE OR is_early
-            OR NOT (SELECT is_all FROM checked)
-        """,
-        "unlike_days": """
-            SELECT date FROM happened FULL JOIN counted USING (date)
-            WHERE coalesce(happened.hashed, 0) <> coalesce(counted.hashed, 0) OR is_empty
-        """,
-    },
-    [
-        Invariant(
-            "I16",
-            "events lie on their business day, and not in the future of their arrival",
-            "SELECT coalesce(sum(arrived), 0) FROM happened",
-            f"""SELECT source, event_id FROM rewards_activityevent
-            JOIN odd_days ON date = business_date LEFT JOIN windows USING (date)
-            WHERE {_IS_ODD}""",  # noqa: S608 - a constant
-        ),
-        Invariant(
-            "D1",
-            "daily activity is the count of its events",
-            "SELECT count(*) FROM rewards_dailyactivity",
-            """SELECT * FROM (
-                SELECT user_id, business_date AS date,
-                    count(*) FILTER (WHERE kind = 'login') AS logins,
-                    count(*) FILTER (WHERE kind = 'audio_call') AS audio_calls,
-                    count(*) FILTER (WHERE kind = 'video_call') AS video_calls,
-                    coalesce(sum(duration_seconds) FILTER (WHERE kind = 'audio_call'), 0) AS audio,
-                    coalesce(sum(duration_seconds) FILTER (WHERE kind = 'video_call'), 0) AS video
-                FROM rewards_activityevent JOIN unlike_days ON date = business_date
-                WHERE kind = 'login' OR duration_seconds >= %(min_call_seconds)s
-                GROUP BY 1, 2
-            ) e FULL JOIN (
-                SELECT * FROM rewards_dailyactivity JOIN unlike_days USING (date)
-            ) d USING (user_id, date)
-            WHERE (e.logins, e.audio_calls, e.video_calls, e.audio, e.video) IS DISTINCT FROM
-                (d.logins, d.audio_calls, d.video_calls, d.audio_seconds, d.video_seconds)""",
-        ),
-    ],
-)
+READINGS = {
+    "asked": _ASKED,
+    "days": _DAYS,
+    "happened": _HAPPENED,
+    "windows": _WINDOWS,
+    "checked": _CHECKED,
+    "odd_days": """
+        SELECT date FROM happened LEFT JOIN windows USING (date)
+        WHERE (first >= starts_at AND last < ends_at) IS NOT TRUE OR is_early
+        OR NOT (SELECT is_all FROM checked)
+    """,
+    "unlike_days": """
+        SELECT date FROM happened FULL JOIN days USING (date)
+        WHERE coalesce(happened.hashed, 0) <> coalesce(days.hashed, 0) OR is_empty
+    """,
+}
+
+INVARIANTS = [
+    Invariant(
+        "I16",
+        "events lie on their business day, and not in the future of their arrival",
+        "SELECT coalesce(sum(arrived), 0) FROM happened",
+        f"""SELECT source, event_id FROM rewards_activityevent
+        JOIN odd_days ON date = business_date LEFT JOIN windows USING (date)
+        WHERE {_IS_ODD}""",  # noqa: S608 - a constant
+    ),
+    Invariant(
+        "D1",
+        "daily activity is the count of its events",
+        "SELECT coalesce(sum(counted), 0) FROM days",
+        """SELECT * FROM (
+            SELECT user_id, business_date AS date,
+                count(*) FILTER (WHERE kind = 'login') AS logins,
+                count(*) FILTER (WHERE kind = 'audio_call') AS audio_calls,
+                count(*) FILTER (WHERE kind = 'video_call') AS video_calls,
+                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'audio_call'), 0) AS audio,
+                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'video_call'), 0) AS video
+            FROM rewards_activityevent JOIN unlike_days ON date = business_date
+            WHERE kind = 'login' OR duration_seconds >= %(min_call_seconds)s
+            GROUP BY 1, 2
+        ) e FULL JOIN (
+            SELECT * FROM rewards_dailyactivity JOIN unlike_days USING (date)
+        ) d USING (user_id, date)
+        WHERE (e.logins, e.audio_calls, e.video_calls, e.audio, e.video) IS DISTINCT FROM
+            (d.logins, d.audio_calls, d.video_calls, d.audio_seconds, d.video_seconds)""",
+    ),
+]

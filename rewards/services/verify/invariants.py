@@ -20,16 +20,13 @@ class Invariant(NamedTuple):
     checked: str
     """SQL that returns one number."""
     broken: str
-    """SQL that returns a row for each violation."""
+    """SQL that returns a row for each violation.
 
-
-class Question(NamedTuple):
-    """Invariants asked in one statement, of what its readings return.
-
-    Parameters: today, horizon (the first day that any score's period holds), min_call_seconds, and
-    days, starts and ends (the business days of all events and their windows).
+    It may use the readings, common table expressions by name, and the parameters: today, horizon
+    (the first day that any score's period holds), min_call_seconds, and days, starts and ends (the
+    business days of all events and their windows).
     """
 
-    readings: dict[str, str]
-    """Name of a common table expression -> its SQL; one may use those before it."""
-    invariants: list[Invariant]
+
+HOST_WEIGHT = f"(hashint8(user_id) + {2**40})"
+"""What a host weighs in a sum that tells how many hosts and which: far more than its hash can."""
