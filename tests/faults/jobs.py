@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rewards.services.ingest import CHUNK_LINES
 from tests.faults.interposer import Message
 from tests.faults.world import Database, State, day
 
@@ -73,7 +74,7 @@ def write_two_chunks(folder: Path) -> Path:
     """More of the same, a row stored before, and a host who is new, in two chunks of lines."""
     first = [_row(host, 1, 14, "login", 0) for host in range(HOSTS)]
     second = [_row(host, 2, 15, "audio_call", 30) for host in range(2, HOSTS + 2)]
-    blank = [""] * (20_000 - len(first))
+    blank = [""] * (CHUNK_LINES - len(first))
     return _write(folder / "more.csv", [*first, *blank, *second, _row(0, 0, 9, "login", 0)])
 
 

@@ -24,8 +24,8 @@ from rewards.services.zone import require_zone_of_events
 
 logger = logging.getLogger(__name__)
 
-CHUNK_LINES = 20_000
-"""Lines read and stored in one transaction."""
+CHUNK_LINES = 100_000
+"""Most lines that are read and stored in one transaction."""
 
 Progress = Callable[[int, int], None]
 """Told (bytes read, bytes in all)."""

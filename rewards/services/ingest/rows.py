@@ -17,6 +17,9 @@ from rewards.services.ingest.reading import COLUMNS, MAX_LINE_BYTES
 MAX_AHEAD = timedelta(minutes=5)
 """How far the clock of a source may be ahead of ours."""
 
+MAX_REJECTED = 20_000
+"""So many bad rows end a chunk early, since all that they say is kept until it is stored."""
+
 MAX_SHOWN = 140
 """So much of each cell of a bad row is kept."""
 
@@ -122,7 +125,10 @@ class RowParser:
         self._order = [columns.index(column) for column in COLUMNS] if columns else []
 
     def parse(self, lines: Iterable[bytes], *, first_line: int) -> Chunk:
-        """Part `lines`, of which the first has the number `first_line`, into good and bad."""
+        """Part `lines`, of which the first has the number `first_line`, into good and bad.
+
+        Stops after the bad row that makes MAX_REJECTED of them.
+        """
         chunk = Chunk()
         add = chunk.rows.append
         dates = self._dates
@@ -141,6 +147,8 @@ class RowParser:
             except BadRow as bad:
                 shown = [cell[:MAX_SHOWN] for cell in cells]
                 chunk.rejected.append(Rejection(number, bad.part, bad.reason, shown))
+                if len(chunk.rejected) == MAX_REJECTED:
+                    break
         return chunk
 
     def _cells(self, line: bytes) -> Sequence[str]:

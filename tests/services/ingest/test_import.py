@@ -125,7 +125,7 @@ OTHER_CONTENT = [
 
 
 @pytest.mark.parametrize("other", OTHER_CONTENT)
-@pytest.mark.parametrize("chunk_lines", [1, 20_000])
+@pytest.mark.parametrize("chunk_lines", [1, 100_000])
 def test_an_id_with_other_content_is_a_conflict_and_the_first_one_stays(
     other, chunk_lines, do_import, monkeypatch
 ):
@@ -256,8 +256,10 @@ def test_a_list_that_cannot_be_written_is_said_and_the_next_call_completes(do_im
     assert counts(do_import(row(), "bad")) == (0, 1, 0, 1)
 
 
-def test_chunks_count_lines_through_the_file(do_import, monkeypatch):
-    monkeypatch.setattr(ingest, "CHUNK_LINES", 2)
+@pytest.mark.parametrize(("most_lines", "most_rejected"), [(2, 20_000), (100_000, 1)])
+def test_chunks_count_lines_through_the_file(most_lines, most_rejected, do_import, monkeypatch):
+    monkeypatch.setattr(ingest, "CHUNK_LINES", most_lines)
+    monkeypatch.setattr(ingest.rows, "MAX_REJECTED", most_rejected)
     seen = []
 
     report = do_import(
@@ -267,7 +269,7 @@ def test_chunks_count_lines_through_the_file(do_import, monkeypatch):
 
     assert counts(report) == (4, 0, 0, 2)
     assert [line[0] for line in listed(report)[1:]] == ["4", "7"]
-    assert len(seen) == 4
+    assert len(seen) == (4 if most_lines == 2 else 3)
     assert seen[-1][0] == seen[-1][1]
 
 

@@ -78,17 +78,22 @@ def test_a_host_deleted_at_this_moment_keeps_no_other_row_out(committed):
     assert violations() == set()
 
 
+def start_import(path, *, chunk_lines):
+    """Start an import of `path`, with new hosts, in a process of its own."""
+    script = (
+        "import django; django.setup(); from rewards.services import ingest;"
+        f"ingest.CHUNK_LINES = {chunk_lines}; from django.core.management import call_command;"
+        f"call_command('import_activity', {str(path)!r}, create_hosts=True, format='json')"
+    )
+    return start(["-c", script], DJANGO_SETTINGS_MODULE="rewards_site.settings")
+
+
 def test_two_imports_of_the_same_file_at_once_are_one(committed, tmp_path):
     rows = [login(n, f"u{n % 700}") for n in range(20_000)]
     path = tmp_path / "a.csv"
     path.write_text("\n".join([HEADER, *rows]))
-    script = (
-        "import django; django.setup(); from rewards.services import ingest;"
-        "ingest.CHUNK_LINES = 500; from django.core.management import call_command;"
-        f"call_command('import_activity', {str(path)!r}, create_hosts=True, format='json')"
-    )
 
-    both = [start(["-c", script], DJANGO_SETTINGS_MODULE="rewards_site.settings") for _ in range(2)]
+    both = [start_import(path, chunk_lines=500) for _ in range(2)]
     ends = [finish(process) for process in both]
 
     assert [code for code, *_ in ends] == [0, 0], ends
@@ -102,7 +107,7 @@ def test_an_import_killed_in_the_middle_ends_the_same_when_run_again(committed, 
     lines = [HEADER, *(login(n, f"u{n % 50}") for n in range(60_000)), "bad"]
     path = tmp_path / "a.csv"
     path.write_text("\n".join(lines))
-    process = start(["manage.py", "import_activity", str(path), "--create-hosts"])
+    process = start_import(path, chunk_lines=20_000)
     while not (whole := ActivityEvent.objects.count()):
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
