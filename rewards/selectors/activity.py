@@ -26,25 +26,31 @@ def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
 
     Ordered by id; the last span may hold fewer hosts.
     """
-    # Each day comes from the index in order, so that nothing is sorted.
+    # Each span begins where the one before ends, and reads no more of a day than fits into it.
     active = " UNION ALL ".join(
-        ["(SELECT user_id FROM rewards_dailyactivity WHERE date = %s)"] * len(days)
+        [
+            "(SELECT user_id FROM rewards_dailyactivity"
+            " WHERE date = %s AND user_id > through_user ORDER BY user_id LIMIT %s)"
+        ]
+        * len(days)
     )
     sql = f"""
-        SELECT max(user_id), count(*)
-        FROM (
-            SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1) / %s AS span
-            FROM (SELECT DISTINCT user_id FROM ({active}) AS active ORDER BY user_id) hosts
-        ) numbered
-        GROUP BY span
-        ORDER BY span
+        WITH RECURSIVE spans (through_user, hosts) AS (
+            VALUES (0::bigint, 0::bigint)
+            UNION ALL
+            SELECT next.* FROM spans CROSS JOIN LATERAL (
+                SELECT max(user_id), count(*) AS hosts
+                FROM (SELECT DISTINCT user_id FROM ({active}) AS active ORDER BY user_id LIMIT %s)
+                    AS first
+            ) AS next
+            WHERE next.hosts > 0
+        )
+        SELECT * FROM spans
     """  # noqa: S608 - constants
     with connection.cursor() as cursor:
-        cursor.execute(sql, [size, *days])
+        cursor.execute(sql, [*(value for day in days for value in (day, size)), size])
         ends = cursor.fetchall()
-    return [
-        Span(after, through, hosts) for (after, _), (through, hosts) in pairwise([(0, 0), *ends])
-    ]
+    return [Span(after, through, hosts) for (after, _), (through, hosts) in pairwise(ends)]
 
 
 def has_more_active_hosts(*, days: Sequence[date], than: int) -> bool:
@@ -109,7 +115,10 @@ def hosts_by_facts(
                 "last": days[-1],
             },
         )
-        return {Facts(*counts): hosts for *counts, hosts in cursor.fetchall()}
+        return {
+            Facts(logins, audio_calls, video_calls, active_days): hosts
+            for logins, audio_calls, video_calls, active_days, hosts in cursor.fetchall()
+        }
 
 
 def counted_events(*, days: Sequence[date]) -> int:

@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from typing import NamedTuple
 
-from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 from psycopg import sql
 
 from rewards.choices import RuleType
@@ -18,19 +17,16 @@ def hosts_by_awarded_type(
     *, reference_date: date, rule_types: Collection[RuleType], span: Span
 ) -> dict[str, set[int]]:
     """Return, for each rule type that was paid for the date, the hosts of `span` it was paid to."""
-    rows = ScoreHistory.objects.filter(
-        reference_date=reference_date,
-        rule_type__in=rule_types,
-        user_id__gt=span.after_user,
-        user_id__lte=span.through_user,
-    )
-    hosts = rows.aggregate(
-        **{
-            rule_type.value: ArrayAgg("user_id", filter=Q(rule_type=rule_type))
-            for rule_type in rule_types
-        }
-    )
-    return {rule_type: set(paid) for rule_type, paid in hosts.items() if paid}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT rule_type, array_agg(user_id) FROM rewards_scorehistory
+            WHERE reference_date = %s AND user_id > %s AND user_id <= %s AND rule_type = ANY(%s)
+            GROUP BY rule_type
+            """,
+            [reference_date, span.after_user, span.through_user, [*map(str, rule_types)]],
+        )
+        return {rule_type: set(hosts) for rule_type, hosts in cursor.fetchall()}
 
 
 def history_csv(*, first: date, last: date) -> Iterator[bytes]:
