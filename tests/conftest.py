@@ -31,6 +31,14 @@ hypothesis.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 TRIAL_FOLDER = "rewards-tests-"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what makes faults happen to real processes, so that `-m faults` is all of it."""
+    for item in items:
+        if item.path.parent.name in {"faults", "celery"}:
+            item.add_marker("faults")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop and remove the throwaway server once every worker is done with it."""
     folder = os.environ.get("LOCALDB_DIR", "")

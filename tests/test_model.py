@@ -1,7 +1,7 @@
 """The engine against its reference: random histories, equivalent ones, and all small ones.
 
 `HYPOTHESIS_PROFILE=nightly pytest tests/test_model.py` looks for long, at other histories each
-time; `-m exhaustive` tries every order of five jobs and a crash at each statement of each.
+time; `-m faults` tries every order of five jobs too, and a crash at each statement of each.
 """
 
 import copy
@@ -30,6 +30,8 @@ from rewards.models import Score
 from rewards.services import verify
 from tests import engine
 from tests.reference import DAY, KIND_OF, WEEKLY, Event, Reference, Terms
+
+pytestmark = pytest.mark.faults
 
 FIRST = date(2024, 9, 2)
 """A Monday; all activity is of the eight days from here."""
@@ -462,20 +464,24 @@ def explore(world, *, depth, path=(), jobs=SMALL):
 
 
 @pytest.mark.django_db
-def test_every_small_history_survives_a_crash_at_every_statement(settings, tmp_path):
+def test_every_job_survives_a_crash_at_every_statement(settings, tmp_path, fault):
     settings.REWARDS_BATCH_SIZE = 1
 
     crashes = explore(SmallWorld(tmp_path), depth=1)
 
+    fault("F1", "crash at a statement of one job", crashes)
     assert crashes > 80
 
 
 @pytest.mark.exhaustive
 @pytest.mark.django_db
 @pytest.mark.parametrize("first", SMALL)
-def test_every_order_of_five_jobs_survives_a_crash_at_every_statement(settings, tmp_path, first):
+def test_every_order_of_five_jobs_survives_a_crash_at_every_statement(
+    settings, tmp_path, first, fault
+):
     settings.REWARDS_BATCH_SIZE = 1
 
     crashes = explore(SmallWorld(tmp_path), depth=len(SMALL), jobs=[first])
 
+    fault("F1", "crash at a statement, in any order of five jobs", crashes)
     assert crashes > 1_000
