@@ -120,6 +120,20 @@ def another_session() -> psycopg.Connection:
 
 
 @contextmanager
+def held_by_another(key: tuple[int, int], *, function: str = "pg_advisory_lock") -> Iterator[None]:
+    """Hold an advisory lock in another session, which lets go of it before the block is left.
+
+    A session that only closes does so some time later, in the middle of the next test.
+    """
+    with another_session() as session:
+        session.execute(f"SELECT {function}(%s, %s)".encode(), key)
+        try:
+            yield
+        finally:
+            session.execute("SELECT pg_advisory_unlock_all()")
+
+
+@contextmanager
 def barrier() -> Iterator[Callable[[], None]]:
     """Hold back every process that comes to its `--hold-at`; yields what lets them all go."""
     with another_session() as session:

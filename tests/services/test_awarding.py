@@ -9,6 +9,7 @@ from rewards.exceptions import AlreadyRunning, BadPeriod
 from rewards.models import AwardRun, Score, ScoreHistory
 from rewards.services import awarding
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
+from tests.processes import held_by_another
 
 pytestmark = pytest.mark.django_db
 
@@ -222,14 +223,12 @@ def test_a_batch_that_fails_is_reported_and_the_rest_goes_on(settings):
 def test_a_second_process_is_told_that_the_run_is_under_way():
     RewardRuleFactory()
     DailyActivityFactory()
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [0x5244, A_MONDAY.toordinal()])
 
-    with pytest.raises(AlreadyRunning, match="running already"):
+    with (
+        held_by_another((0x5244, A_MONDAY.toordinal())),
+        pytest.raises(AlreadyRunning, match="running already"),
+    ):
         award_day()
-
-    other.close()
 
 
 def test_ledger_and_scores_are_written_in_order_of_host():

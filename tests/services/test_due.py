@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import psycopg
 import pytest
 from django.core import mail
-from django.db import OperationalError, connection
+from django.db import OperationalError
 
 from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger, ShardStatus
 from rewards.exceptions import AlreadyRunning
@@ -21,6 +21,7 @@ from tests.factories import (
     RewardRuleFactory,
     ScoreFactory,
 )
+from tests.processes import held_by_another
 
 pytestmark = pytest.mark.django_db
 
@@ -151,13 +152,10 @@ def test_a_day_is_overdue_an_hour_after_its_end(host, minutes_after_midnight, is
 def test_a_period_that_another_process_runs_is_left_to_it(rules, host, transactional_db):
     DailyActivityFactory(user=host)
     DailyActivityFactory(user=host, date=A_MONDAY + ONE_DAY)
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock_shared(%s, %s)", lock_key(Cadence.DAILY, A_MONDAY))
 
-    report = catch_up()
+    with held_by_another(lock_key(Cadence.DAILY, A_MONDAY), function="pg_advisory_lock_shared"):
+        report = catch_up()
 
-    other.close()
     assert names(report) == [("daily", A_MONDAY + ONE_DAY)]
     (sentence,) = report.busy
     assert "award_daily of 2026-11-16 is running already" in sentence
@@ -318,14 +316,12 @@ def test_helping_with_a_run_that_has_ended_or_never_was_changes_nothing(rules, h
 
 def test_nobody_joins_a_run_that_is_being_opened(transactional_db):
     run = AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
-    other = connection.copy()
-    with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", lock_key(Cadence.DAILY, A_MONDAY))
 
-    with pytest.raises(AlreadyRunning, match="attempt"):
+    with (
+        held_by_another(lock_key(Cadence.DAILY, A_MONDAY)),
+        pytest.raises(AlreadyRunning, match="attempt"),
+    ):
         awarding.award_shards(run=run.pk)
-
-    other.close()
 
 
 def test_a_failed_shard_of_one_process_stays_done_by_another():
