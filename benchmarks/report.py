@@ -176,7 +176,10 @@ def _others(results: Results) -> list[str]:
         for way, row in ingest["ways"].items()
     ]
     rows += [
-        (f"{way} over {verification['rows']:,} rows of ledger", row["median"])
+        (
+            f"{way}, {verification['rows']:,} rows of ledger and {verification['events']:,} events",
+            row["median"],
+        )
         for way, row in verification["ways"].items()
     ]
     return [

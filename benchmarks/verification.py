@@ -11,6 +11,19 @@ from benchmarks.server import Server
 
 ROWS_FOR_EACH_HOST = 10
 
+# The target is against the first; the second is what reading the events costs anyone.
+AGGREGATES = {
+    "one aggregate": """
+        SELECT count(*), sum(points) FROM (
+            SELECT user_id, sum(points) AS points FROM rewards_scorehistory GROUP BY user_id
+        ) AS hosts
+    """,
+    "one aggregate of its events": """
+        SELECT business_date, kind, count(*), sum(duration_seconds) FROM rewards_activityevent
+        GROUP BY business_date, kind
+    """,
+}
+
 # What `grow` leaves out, since awarding does not read it: the activity of the past, the events of
 # all activity, and the shards of the runs.
 _REST = [
@@ -53,24 +66,24 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
             connection.execute(statement, {"day": world.YESTERDAY})
     world.settle(server, "verification")
     server.warm("verification")
-    seconds: dict[str, list[float]] = {"verify_ledger": [], "one aggregate": []}
+    seconds: dict[str, list[float]] = {way: [] for way in ("verify_ledger", *AGGREGATES)}
     for _ in range(rounds):
-        seconds["one aggregate"].append(_aggregate(server))
+        for way, statement in AGGREGATES.items():
+            seconds[way].append(_timed(server, statement))
         timing = child(server, "verification", "command", "verify_ledger")
         seconds["verify_ledger"].append(round(timing.seconds, 3))
+    (events,) = server.row("verification", "SELECT count(*) FROM rewards_activityevent")
     return {
         "rows": length,
+        "events": events,
         "ways": {
             way: {"seconds": taken, "median": median(taken)} for way, taken in seconds.items()
         },
     }
 
 
-def _aggregate(server: Server) -> float:
+def _timed(server: Server, statement: str) -> float:
     with server.connect("verification") as connection:
         began = time.perf_counter()
-        connection.execute(
-            "SELECT count(*), sum(points) FROM (SELECT user_id, sum(points) AS points"
-            " FROM rewards_scorehistory GROUP BY user_id) AS hosts"
-        )
+        connection.execute(statement.encode())
         return round(time.perf_counter() - began, 3)

@@ -264,6 +264,15 @@ PLANTS = {
         ],
         {"I16"},
     ),
+    "I16 longer than a day, by a constraint that lets it be": (
+        [
+            DROP.format("activityevent", "activityevent", "lasts_a_day_at_most"),
+            "ALTER TABLE rewards_activityevent ADD CONSTRAINT"
+            " rewards_activityevent_lasts_a_day_at_most CHECK (duration_seconds >= 0)",
+            "UPDATE rewards_activityevent SET duration_seconds = 90000 WHERE kind = 'login'",
+        ],
+        {"I16"},
+    ),
     "I16 longer than a day": (
         [
             DROP.format("activityevent", "activityevent", "lasts_a_day_at_most"),
@@ -309,6 +318,17 @@ PLANTS = {
         [
             "UPDATE rewards_dailyactivity SET audio_calls = audio_calls + 1,"
             " audio_seconds = audio_seconds - 1 WHERE date = '2026-11-22'"
+        ],
+        {"D1"},
+    ),
+    "D1 many seconds for a call": (
+        [
+            "INSERT INTO rewards_activityevent"
+            " (source, event_id, user_id, kind, occurred_at, duration_seconds, business_date)"
+            f" SELECT 'test', n, {BO}, 'audio_call', '2026-11-22T12:00:00Z', 86400, '2026-11-22'"
+            " FROM generate_series(1, 12) AS n",
+            "INSERT INTO rewards_dailyactivity (user_id, date, logins, audio_calls, video_calls,"
+            f" audio_seconds, video_seconds) VALUES ({BO}, '2026-11-22', 0, 13, 0, 36797, 0)",
         ],
         {"D1"},
     ),
@@ -371,6 +391,47 @@ def test_numbers_as_large_as_can_be_stored_are_compared(world):
     )
 
     assert broken() == {"I3", "I4", "I5", "I19", "D1"}
+
+
+def test_more_seconds_than_a_number_of_them_holds_are_compared(world):
+    ana, _ = world
+    calls = 25_000
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO rewards_activityevent
+                (source, event_id, user_id, kind, occurred_at, duration_seconds, business_date)
+            SELECT 'test', 'long-' || n, %s, 'video_call', '2026-11-17T12:00:00Z', 86400,
+                '2026-11-17'
+            FROM generate_series(1, %s) AS n
+            """,
+            [ana.pk, calls],
+        )
+    tuesday = DailyActivity.objects.filter(user=ana, date=TUESDAY)
+    tuesday.update(video_calls=calls, video_seconds=calls * 86_400)
+    assert broken() == set()
+
+    tuesday.update(video_seconds=F("video_seconds") - 1)
+
+    assert broken() == {"D1"}
+
+
+def test_negative_seconds_are_found_and_do_not_keep_the_rest_from_being_said(world):
+    plant(
+        "ALTER TABLE rewards_dailyactivity DROP CONSTRAINT"
+        " rewards_dailyactivity_audio_seconds_check",
+        f"UPDATE rewards_dailyactivity SET audio_seconds = {-(2**62)} WHERE date = '2026-11-17'",
+    )
+
+    assert broken() == {"D1"}
+
+
+def test_the_constraints_of_events_are_recognised():
+    """Otherwise every event would be looked at a second time."""
+    with connection.cursor() as cursor:
+        cursor.execute(verify.activity.READINGS["checked"])
+
+        assert cursor.fetchall() == [(True,)]
 
 
 def test_seconds_of_a_login_count_for_nothing(world):

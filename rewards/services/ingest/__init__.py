@@ -1,12 +1,13 @@
 """Take in what hosts did: files of activity become events and the counts that awarding reads."""
 
 import csv
+import heapq
 import logging
 import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -24,7 +25,7 @@ from rewards.services.zone import require_zone_of_events
 
 logger = logging.getLogger(__name__)
 
-CHUNK_LINES = 100_000
+CHUNK_LINES = 50_000
 """Most lines that are read and stored in one transaction."""
 
 Progress = Callable[[int, int], None]
@@ -109,19 +110,18 @@ def import_activity(
                 break
             line += lines
 
-            rejected = chunk.rejected
+            rejected: Iterable[Rejection] = chunk.rejected
             if chunk.rows:
                 stored = store_rows(
                     rows=chunk.rows, source=source, create_hosts=create_hosts, now=now
                 )
                 counts["stored"] += stored.stored
                 counts["hosts_created"] += stored.hosts_created
-                rejected = rejected + _refused(chunk, stored)
-            rejected_file.add(rejected)
+                rejected = heapq.merge(rejected, _refused(chunk, stored))
+            reasons += rejected_file.add(rejected)
 
             counts["blank"] += chunk.blank
             counts["rows"] += lines - chunk.blank
-            reasons.update(rejection.part for rejection in rejected)
             if on_progress is not None and (position := file.position()):
                 on_progress(*position)
 
@@ -176,15 +176,13 @@ def _rejected_path(path: Path | None) -> Path:
     return Path(f"{STDIN_NAME if path is None else path}.rejected.csv")
 
 
-def _refused(chunk: Chunk, stored: Stored) -> list[Rejection]:
-    """Return the rows of `chunk` that the database refused, with their cells."""
+def _refused(chunk: Chunk, stored: Stored) -> Iterator[Rejection]:
+    """Yield the rows of `chunk` that the database refused, with their cells, in order of line."""
     reasons = {line: ("user", reason) for line, reason in stored.unknown.items()}
     reasons |= {line: ("conflict", reason) for line, reason in stored.conflicts.items()}
     if not reasons:
-        return []
-    refused = []
+        return
     for line, _, *cells in csv.reader(row.decode() for row in chunk.rows):
         if int(line) in reasons:
             part, reason = reasons[int(line)]
-            refused.append(Rejection(int(line), part, reason, [c[:MAX_SHOWN] for c in cells]))
-    return refused
+            yield Rejection(int(line), part, reason, [c[:MAX_SHOWN] for c in cells])

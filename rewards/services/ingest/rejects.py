@@ -3,6 +3,7 @@
 import csv
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,14 +31,20 @@ class RejectedFile:
     def __enter__(self) -> "RejectedFile":
         return self
 
-    def add(self, rejections: Iterable[Rejection]) -> None:
-        """Write the rejections in order of line. Raises RewardsError."""
+    def add(self, rejections: Iterable[Rejection]) -> Counter[str]:
+        """Write the rejections as they come; return how many there are of each part.
+
+        Raises RewardsError.
+        """
+        parts: Counter[str] = Counter()
         with self._explained():
-            for rejection in sorted(rejections):
+            for rejection in rejections:
                 if self._file is None:
                     self._open()
                 cells = rejection.cells or [""] * len(COLUMNS)
                 self._writer.writerow([rejection.line, *map(_safe, [rejection.reason, *cells])])
+                parts[rejection.part] += 1
+        return parts
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         with self._explained():

@@ -18,7 +18,7 @@ MAX_AHEAD = timedelta(minutes=5)
 """How far the clock of a source may be ahead of ours."""
 
 MAX_REJECTED = 20_000
-"""So many bad rows end a chunk early, since all that they say is kept until it is stored."""
+"""So many bad rows end a chunk early, since all that is said of them is kept until it is stored."""
 
 MAX_SHOWN = 140
 """So much of each cell of a bad row is kept."""

@@ -30,10 +30,11 @@ _ASKED = f"""
     GROUP BY 1
 """  # noqa: S608 - constants
 
-# A host's events of a kind weigh what the hash of both does, for each event and for each second
-# of it, so that one sum of a day tells all of that. No product is larger than a bigint.
+# A host's events of a kind weigh what the hash of both does: for each second once, and for each
+# event as often as fifty thousand calls of a whole day would. So one sum tells all of a day, and no
+# product is larger than a bigint.
 _WEIGHT = "(hashtextextended({kind}, user_id) >> 33)"
-_OF_AN_EVENT = 1_000_003
+_OF_AN_EVENT = 2**32 - 5
 
 # What was counted on each day, and who has come to what is asked, in one look at each host's day.
 # Arrays, not joins, keep the plan one that several processes can share.
@@ -44,9 +45,9 @@ _DAYS = f"""
         bool_or(logins + audio_calls + video_calls = 0) AS is_empty,
         {_OF_AN_EVENT} * sum(login * logins + audio * audio_calls + video * video_calls)
             + coalesce(sum(audio * audio_seconds + video * video_seconds)
-                FILTER (WHERE audio_seconds + video_seconds < {2**31}), 0)
+                FILTER (WHERE is_small), 0)
             + coalesce(sum(audio::numeric * audio_seconds + video::numeric * video_seconds)
-                FILTER (WHERE audio_seconds + video_seconds >= {2**31}), 0) AS hashed,
+                FILTER (WHERE NOT is_small), 0) AS hashed,
         {
     ", ".join(
         f"sum(earns) FILTER (WHERE {column} >= {column}_asked) AS {column}_reached"
@@ -58,6 +59,8 @@ _DAYS = f"""
             {_WEIGHT.format(kind="'login'")} AS login,
             {_WEIGHT.format(kind="'audio_call'")} AS audio,
             {_WEIGHT.format(kind="'video_call'")} AS video,
+            greatest(audio_seconds, video_seconds) < {2**31}
+                AND least(audio_seconds, video_seconds) >= 0 AS is_small,
             CASE WHEN gone.id IS NULL OR (is_host AND date <= left_on) THEN {HOST_WEIGHT} END
                 AS earns
         FROM rewards_dailyactivity AS did
@@ -76,7 +79,7 @@ _HAPPENED = f"""
         sum({_WEIGHT.format(kind="kind")} * CASE
             WHEN kind = 'login' THEN {_OF_AN_EVENT}
             WHEN duration_seconds >= %(min_call_seconds)s
-            THEN {_OF_AN_EVENT}::bigint + duration_seconds ELSE 0 END) AS hashed,
+            THEN {_OF_AN_EVENT} + duration_seconds ELSE 0 END) AS hashed,
         min(occurred_at) AS first, max(occurred_at) AS last,
         bool_or(occurred_at > received_at AND occurred_at > received_at + interval '5 min')
             AS is_early
@@ -90,11 +93,13 @@ _WINDOWS = """
         AS day (date, starts_at, ends_at)
 """
 
-# What no row can be while these constraints are valid, which takes no look at the rows.
+# While these constraints are what they are and valid, no row needs a look at its length and ids.
 _CHECKED = """
     SELECT count(*) = 2 AS is_all FROM pg_constraint
-    WHERE conrelid = 'rewards_activityevent'::regclass AND convalidated AND conname IN
-        ('rewards_activityevent_lasts_a_day_at_most', 'rewards_activityevent_has_an_id')
+    WHERE conrelid = 'rewards_activityevent'::regclass AND convalidated
+    AND pg_get_constraintdef(oid) IN (
+        'CHECK (((duration_seconds >= 0) AND (duration_seconds <= 86400)))',
+        'CHECK (((NOT ((event_id)::text = ''''::text)) AND (NOT ((source)::text = ''''::text))))')
 """
 
 _IS_ODD = """
