@@ -73,6 +73,46 @@ def test_a_batch_reads_its_own_hosts_only(days):
     assert _most_rows_read(plan["Plan"]) == 100
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("days", [1, 7])
+def test_a_batch_of_a_day_that_no_statistics_know_compares_nobody_with_everybody(days):
+    """A day is awarded right after it, and many may have left since the users were looked at."""
+    with connection.cursor() as cursor:
+        cursor.execute(MANY_HOSTS, {"hosts": 2_000, "day": LONG_AGO})
+        cursor.execute("ANALYZE rewards_user, rewards_dailyactivity")
+        cursor.execute(
+            "INSERT INTO rewards_dailyactivity"
+            " (user_id, date, logins, audio_calls, video_calls, audio_seconds, video_seconds)"
+            " SELECT user_id, date + 7 + n, logins, audio_calls, video_calls, audio_seconds,"
+            " video_seconds FROM rewards_dailyactivity, generate_series(0, %s - 1) AS n",
+            [days],
+        )
+        cursor.execute("UPDATE rewards_user SET left_on = %s WHERE id %% 2 = 0", [LONG_AGO])
+        cursor.execute("SELECT max(id) FROM rewards_user")
+        (last,) = cursor.fetchone()
+
+    with CaptureQueriesContext(connection) as captured:
+        facts = hosts_by_facts(
+            days=[LONG_AGO + timedelta(days=7 + number) for number in range(days)],
+            span=Span(last - 1_000, last),
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("EXPLAIN (ANALYZE, FORMAT json) " + captured[0]["sql"])
+            ((plan,),) = cursor.fetchone()
+
+    assert sum(map(len, facts.values())) == 500
+    assert _work(plan["Plan"]) < 10 * 1_000 * days
+
+
+def _work(node):
+    """Return how many rows all nodes of a plan looked at together, kept or not."""
+    rows = sum(
+        node.get(name, 0)
+        for name in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
+    )
+    return rows * node["Actual Loops"] + sum(map(_work, node.get("Plans", [])))
+
+
 def _most_rows_read(node):
     """Return the most rows that any one node of a plan looked at, kept or not."""
     own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
