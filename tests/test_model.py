@@ -431,6 +431,9 @@ def crashing_at(statement):
             yield lambda: statement is not None and seen >= statement
     except engine.Crash:
         assert statement is not None
+        # Whoever dies has no lock any more, though this session lives on.
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
 
 
 def explore(world, *, depth, path=(), jobs=SMALL):

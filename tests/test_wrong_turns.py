@@ -131,7 +131,7 @@ def test_a_race_pays_once_with_every_lock_taken_out(a_day_long_ago):
 @pytest.mark.parametrize(
     "statement",
     [
-        'FROM "rewards_scorehistory"',  # nothing of the batch is written
+        "array_agg(user_id) FROM rewards_scorehistory",  # nothing of the batch is written
         "INSERT INTO rewards_score AS",  # the ledger is written, the scores are not
         'UPDATE "rewards_awardshard"',  # both are written, nothing is committed
         'UPDATE "rewards_awardrun"',  # the batch is committed, the run is not closed
