@@ -1,4 +1,4 @@
-"""An index of the few who earn no longer, which each batch reads in place of all its users."""
+"""An index of the few who earn no longer, in which each batch looks its hosts up."""
 
 from typing import ClassVar
 

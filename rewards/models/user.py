@@ -66,7 +66,7 @@ class User(AbstractUser):
                 name="rewards_user_by_last_name",
                 condition=~Q(last_name=""),
             ),
-            # Read by each batch, so that nobody else has to be looked up to know who earns.
+            # Each batch looks its hosts up here: it is all but empty beside the users themselves.
             models.Index(
                 fields=["id"],
                 name="rewards_user_gone",

@@ -1,12 +1,14 @@
 """The daily activity against the events that it counts."""
 
+from rewards.choices import RULE_TERMS, Cadence
 from rewards.services.verify.invariants import HOST_WEIGHT, Invariant
 
 DAILY_COLUMNS = {
-    "DAILY_LOGIN": "logins",
-    "DAILY_AUDIO_CALL_TARGET": "audio_calls",
-    "DAILY_VIDEO_CALL_TARGET": "video_calls",
+    rule_type.value: terms.measure
+    for rule_type, terms in RULE_TERMS.items()
+    if terms.cadence == Cadence.DAILY
 }
+"""Daily rule type -> the column of DailyActivity that it judges by."""
 
 # What the rules in force ask of each day that a run has judged.
 _ASKED = f"""
@@ -66,7 +68,7 @@ _DAYS = f"""
         FROM rewards_dailyactivity AS did
         LEFT JOIN unnest({
     ", ".join(f"ARRAY(SELECT {column} FROM asked)" for column in ["date", *DAILY_COLUMNS.values()])
-}) AS asked (day, logins_asked, audio_calls_asked, video_calls_asked) ON day = date
+}) AS asked (day, {", ".join(f"{column}_asked" for column in DAILY_COLUMNS.values())}) ON day = date
         LEFT JOIN (
             SELECT id, is_host, left_on FROM rewards_user WHERE NOT is_host OR left_on IS NOT NULL
         ) AS gone ON gone.id = user_id

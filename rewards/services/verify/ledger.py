@@ -98,9 +98,9 @@ _PAID = """
 
 _SCORES = f"""
     SELECT daily_date, week_start, count(*) AS scores, sum(lifetime) AS lifetime,
-        sum(({HOST_WEIGHT})::numeric * lifetime) AS lifetime_hashed,
-        sum(daily) AS daily, sum(({HOST_WEIGHT})::numeric * daily) AS daily_hashed,
-        sum(weekly) AS weekly, sum(({HOST_WEIGHT})::numeric * weekly) AS weekly_hashed
+        sum({HOST_WEIGHT}::numeric * lifetime) AS lifetime_hashed,
+        sum(daily) AS daily, sum({HOST_WEIGHT}::numeric * daily) AS daily_hashed,
+        sum(weekly) AS weekly, sum({HOST_WEIGHT}::numeric * weekly) AS weekly_hashed
     FROM rewards_score
     GROUP BY 1, 2
 """  # noqa: S608 - a constant
