@@ -14,20 +14,20 @@ from typing import Any
 from benchmarks import (
     admin_pages,
     daily,
+    dataset,
     history,
     ingest,
     report,
     scaling,
     server,
-    statements,
+    statement_counts,
     verification,
     weekly,
-    world,
 )
 
 PARTS = {
     "daily": daily.measure,
-    "statements": statements.measure,
+    "statements": statement_counts.measure,
     "weekly": weekly.measure,
     "ingest": ingest.measure,
     "verification": verification.measure,
@@ -70,7 +70,7 @@ def main() -> None:
             }
             output.write_text(json.dumps(results, indent=2) + "\n")
             print(f"{part}: measured in {took} s", flush=True)
-            running.clear(keep=world.MIGRATED)
+            running.clear(keep=dataset.MIGRATED)
     print(report.tables(results))
 
 

@@ -6,9 +6,9 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 
-from benchmarks import world
-from benchmarks.contestants import child
+from benchmarks import dataset
 from benchmarks.server import Server
+from benchmarks.variants import run_worker
 
 DAYS = 7
 SHARE = 0.6
@@ -28,20 +28,20 @@ _EVENTS = """
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     """Return the milliseconds of each page, at both sizes, and how many times as long it took."""
-    days = [world.MONDAY + timedelta(days=number) for number in range(DAYS)]
+    days = [dataset.MONDAY + timedelta(days=number) for number in range(DAYS)]
     sizes = {"small": max(5, hosts // 100), "large": hosts}
     ledger: dict[str, int] = {}
     pages: dict[str, dict[str, float]] = {}
     for size, number in sizes.items():
-        world.build(server, size, hosts=number, days=dict.fromkeys(days, SHARE))
-        child(server, size, "command", "award_due")
+        dataset.build(server, size, hosts=number, days=dict.fromkeys(days, SHARE))
+        run_worker(server, size, "command", "award_due")
         with server.connect(size) as connection:
             connection.execute(_EVENTS, {"day": days[-1]})
             counted = connection.execute("SELECT count(*) FROM rewards_scorehistory").fetchone()
             ledger[size] = counted[0] if counted else 0
-        world.settle(server, size)
+        dataset.settle(server, size)
         server.warm(size)
-        report = child(server, size, "open_pages", str(rounds)).report
+        report = run_worker(server, size, "open_pages", str(rounds)).report
         for page, milliseconds in report.items():
             pages.setdefault(page, {})[size] = milliseconds
     for times in pages.values():
@@ -88,7 +88,7 @@ def _addresses() -> dict[str, str]:
     def page(name: str, *arguments: Any, **query: Any) -> str:
         return f"{reverse(f'admin:{name}', args=arguments)}?{urlencode(query)}"
 
-    five_days = {"first": world.MONDAY, "last": world.MONDAY + timedelta(days=4)}
+    five_days = {"first": dataset.MONDAY, "last": dataset.MONDAY + timedelta(days=4)}
     rows = "rewards_scorehistory_changelist"
     return {
         "overview": page("index"),
@@ -97,7 +97,7 @@ def _addresses() -> dict[str, str]:
         "hosts": page("rewards_host_changelist"),
         "hosts, searched": page("rewards_host_changelist", q=host.external_id),
         "host": page("rewards_host_change", host.pk),
-        "explanation": page("rewards_host_explain", host.pk, day=world.DAY),
+        "explanation": page("rewards_host_explain", host.pk, day=dataset.DAY),
         "awards": page(rows),
         "awards, the last page": page(rows, p=min(200, ScoreHistory.objects.count() // 50)),
         "awards of a rule": page(rows, rule_type__exact="DAILY_VIDEO_CALL_TARGET"),

@@ -5,19 +5,19 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from benchmarks import world
-from benchmarks.contestants import (
+from benchmarks import dataset
+from benchmarks.server import Server
+from benchmarks.variants import (
     Outcome,
     Timing,
-    child,
     finished_rows,
     floor,
     handwritten,
     ordinary_day,
     ours,
     outcome,
+    run_worker,
 )
-from benchmarks.server import Server
 
 SAMPLE = 500
 """Hosts for the contestants that write award by award: their rate does not depend on it."""
@@ -44,8 +44,8 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
         "floor": lambda server, name: floor(server, name, rows=rows),
     }
     samples: dict[str, Award] = {
-        what: lambda server, name, what=what: child(  # type: ignore[misc]  # bound for each
-            server, name, what, str(world.DAY), str(sample)
+        what: lambda server, name, what=what: run_worker(  # type: ignore[misc]  # bound for each
+            server, name, what, str(dataset.DAY), str(sample)
         )
         for what in ("maps_and_two_writes", "query_per_host_and_rule")
     }

@@ -4,9 +4,9 @@ from datetime import timedelta
 from statistics import median
 from typing import Any
 
-from benchmarks import world
-from benchmarks.contestants import ordinary_day, ours
+from benchmarks import dataset
 from benchmarks.server import Server
+from benchmarks.variants import ordinary_day, ours
 
 ROWS_FOR_EACH_HOST = 40
 
@@ -40,7 +40,7 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     for number in range(rounds):
         for name, taken in seconds.items():
             server.warm(name)
-            timing = ours(server, name, day=world.DAY + timedelta(days=number))
+            timing = ours(server, name, day=dataset.DAY + timedelta(days=number))
             taken.append(round(timing.seconds, 3))
     return {
         name: {"rows_before": rows[name], "seconds": taken, "median": median(taken)}
@@ -59,11 +59,11 @@ def grow(server: Server, name: str, *, rows: int) -> int:
         age = 0
         while a_day * (age + 1) < rows:
             age += 1
-            connection.execute(_PAST, {"age": age, "day": world.YESTERDAY})
-        of_this_week = min(age, (world.YESTERDAY - world.MONDAY).days)
+            connection.execute(_PAST, {"age": age, "day": dataset.YESTERDAY})
+        of_this_week = min(age, (dataset.YESTERDAY - dataset.MONDAY).days)
         connection.execute(
             "UPDATE rewards_score SET lifetime = lifetime * %s, weekly = weekly * %s WHERE %s > 0",
             [age + 1, of_this_week + 1, age],
         )
-    world.settle(server, name)
+    dataset.settle(server, name)
     return a_day * (age + 1)

@@ -5,9 +5,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import world
-from benchmarks.contestants import SQL, child
+from benchmarks import dataset
 from benchmarks.server import Server
+from benchmarks.variants import SQL, run_worker
 
 EVENTS_FOR_EACH_HOST = 2
 
@@ -38,11 +38,11 @@ _STORED = """
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     """Import the same file both ways, in turn, and compare what is stored."""
-    world.build(server, "ingest", hosts=hosts, days={})
+    dataset.build(server, "ingest", hosts=hosts, days={})
     file = server.local.cluster.home / "activity.csv"
     events = hosts * EVENTS_FOR_EACH_HOST
     with server.connect("ingest") as connection, file.open("wb") as out:
-        connection.execute("SELECT setseed(%s)", [world.SEED])
+        connection.execute("SELECT setseed(%s)", [dataset.SEED])
         with connection.cursor().copy(_FILE, {"hosts": hosts, "events": events}) as copy:
             for block in copy:
                 out.write(block)
@@ -55,7 +55,7 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
         for way, taken in seconds.items():
             with server.copy_of("ingest") as name:
                 if way == "import_activity":
-                    timing = child(server, name, "command", "import_activity", str(file))
+                    timing = run_worker(server, name, "command", "import_activity", str(file))
                     taken.append(round(timing.seconds, 3))
                     memory = max(memory, timing.memory or 0)
                 else:

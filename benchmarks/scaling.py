@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import world
-from benchmarks.contestants import Timing, child, ordinary_day
+from benchmarks import dataset
 from benchmarks.server import Server
 from benchmarks.simulation import Cost, CostModel, Machines, simulate
+from benchmarks.variants import Timing, ordinary_day, run_worker
 
 BATCH = 20_000
 
 FEW = 50_000
 """Below so many hosts a run is given no second thread: ASSISTED_FROM, which Django guards."""
 
-DAILY = [rule_type for rule_type, _, _ in world.RULES if rule_type.startswith("DAILY_")]
+DAILY = [rule_type for rule_type, _, _ in dataset.RULES if rule_type.startswith("DAILY_")]
 
 NO_RUN = "999999999"
 
@@ -176,12 +176,12 @@ def _award(
     server: Server, name: str, *, one_thread: bool = False, workers: int = 1, batch: int = BATCH
 ) -> Timing:
     what = "command_in_one_thread" if one_thread else "command"
-    return child(
+    return run_worker(
         server,
         name,
         what,
         "award_daily",
-        f"--date={world.DAY}",
+        f"--date={dataset.DAY}",
         f"--workers={workers}",
         environment={"REWARDS_BATCH_SIZE": str(batch)},
     )
@@ -197,7 +197,7 @@ def _let_pay(server: Server, name: str, paying: int) -> None:
                     (rule_type, threshold, points, is_active, starts_on, created_at)
                 VALUES (%s, %s, 10, true, %s, now())
                 """,
-                [rule_type, OUT_OF_REACH, world.DAY],
+                [rule_type, OUT_OF_REACH, dataset.DAY],
             )
 
 
@@ -215,7 +215,7 @@ def _ends(server: Server, name: str) -> dict[str, float]:
         ) AS shards
         WHERE reference_date = %s
         """,
-        [world.DAY],
+        [dataset.DAY],
     )
     return {"opening": max(0.0, float(opening)), "closing": max(0.0, float(closing))}
 
@@ -224,7 +224,7 @@ def _start(server: Server, *, hosts: int) -> float:
     """Return the seconds until another worker has started: Python, Django and its connection."""
     with server.copy_of(_name(hosts)) as name:
         began = time.perf_counter()
-        child(server, name, "command", "award_shards", NO_RUN)
+        run_worker(server, name, "command", "award_shards", NO_RUN)
         return round(time.perf_counter() - began, 3)
 
 

@@ -4,10 +4,10 @@ import time
 from statistics import median
 from typing import Any
 
-from benchmarks import world
-from benchmarks.contestants import child, ordinary_day
+from benchmarks import dataset
 from benchmarks.history import grow
 from benchmarks.server import Server
+from benchmarks.variants import ordinary_day, run_worker
 
 ROWS_FOR_EACH_HOST = 10
 
@@ -63,14 +63,14 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     with server.connect("verification") as connection:
         connection.execute("SET session_replication_role = replica")
         for statement in _REST:
-            connection.execute(statement, {"day": world.YESTERDAY})
-    world.settle(server, "verification")
+            connection.execute(statement, {"day": dataset.YESTERDAY})
+    dataset.settle(server, "verification")
     server.warm("verification")
     seconds: dict[str, list[float]] = {way: [] for way in ("verify_ledger", *AGGREGATES)}
     for _ in range(rounds):
         for way, statement in AGGREGATES.items():
             seconds[way].append(_timed(server, statement))
-        timing = child(server, "verification", "command", "verify_ledger")
+        timing = run_worker(server, "verification", "command", "verify_ledger")
         seconds["verify_ledger"].append(round(timing.seconds, 3))
     (events,) = server.row("verification", "SELECT count(*) FROM rewards_activityevent")
     return {

@@ -4,9 +4,9 @@ from datetime import timedelta
 from statistics import median
 from typing import Any
 
-from benchmarks import world
-from benchmarks.contestants import child, ours
+from benchmarks import dataset
 from benchmarks.server import Server
+from benchmarks.variants import ours, run_worker
 
 SHARE = 0.75
 """Of the hosts who are active on each of the other six days."""
@@ -14,15 +14,17 @@ SHARE = 0.75
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     """Award the same database's day and week, `rounds` times in turn."""
-    days = {world.MONDAY + timedelta(days=number): SHARE for number in range(7)}
-    world.build(server, "weekly", hosts=hosts, days=days | {world.DAY: 1.0})
+    days = {dataset.MONDAY + timedelta(days=number): SHARE for number in range(7)}
+    dataset.build(server, "weekly", hosts=hosts, days=days | {dataset.DAY: 1.0})
     seconds: dict[str, list[float]] = {"award_daily": [], "award_weekly": []}
     awards = {}
     for _ in range(rounds):
         with server.copy_of("weekly") as name:
             daily = ours(server, name)
         with server.copy_of("weekly") as name:
-            weekly = child(server, name, "command", "award_weekly", "--week", str(world.MONDAY))
+            weekly = run_worker(
+                server, name, "command", "award_weekly", "--week", str(dataset.MONDAY)
+            )
         for way, timing in (("award_daily", daily), ("award_weekly", weekly)):
             seconds[way].append(round(timing.seconds, 3))
             awards[way] = timing.report["runs"][0]["awards"]

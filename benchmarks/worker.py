@@ -1,6 +1,6 @@
 """What runs in a process of its own, with Django: the commands of the engine, and two loops.
 
-`python -m benchmarks.child WHAT [ARGUMENTS]` prints one JSON object: seconds, those of them in
+`python -m benchmarks.worker WHAT [ARGUMENTS]` prints one JSON object: seconds, those of them in
 which it computed itself, peak memory, and what was awarded or reported.
 """
 

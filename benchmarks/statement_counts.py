@@ -3,9 +3,9 @@
 import re
 from typing import Any
 
-from benchmarks import world
-from benchmarks.contestants import child, ordinary_day
+from benchmarks import dataset
 from benchmarks.server import Server
+from benchmarks.variants import ordinary_day, run_worker
 
 BATCHES = 10
 
@@ -26,7 +26,9 @@ def _statements(server: Server, size: int, batches: int) -> int:
         connection.execute(f"ALTER DATABASE {name} SET log_statement = 'all'".encode())
     before = server.log.stat().st_size
     environment = {"REWARDS_BATCH_SIZE": str(size)}
-    child(server, name, "command", "award_daily", "--date", str(world.DAY), environment=environment)
+    run_worker(
+        server, name, "command", "award_daily", "--date", str(dataset.DAY), environment=environment
+    )
     with server.log.open() as log:
         log.seek(before)
         logged = re.findall(r"LOG:  (?:statement|execute [^:]*): *\n?\s*(\w+)", log.read())

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks import world
+from benchmarks import dataset
 from benchmarks.server import Server
 from rewards.calendar import monday_of
 
@@ -32,12 +32,12 @@ class Timing:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def child(
+def run_worker(
     server: Server, name: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Timing:
-    """Run benchmarks.child on the database `name`."""
+    """Run benchmarks.worker on the database `name`."""
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.child", *arguments],
+        [sys.executable, "-m", "benchmarks.worker", *arguments],
         env=server.environment(name) | dict(environment or {}),
         capture_output=True,
         text=True,
@@ -52,20 +52,20 @@ def ours(
     server: Server,
     name: str,
     *,
-    day: date = world.DAY,
+    day: date = dataset.DAY,
     workers: int = 1,
     what: str = "command",
 ) -> Timing:
     """award_daily, as it is."""
-    return child(server, name, what, "award_daily", f"--date={day}", f"--workers={workers}")
+    return run_worker(server, name, what, "award_daily", f"--date={day}", f"--workers={workers}")
 
 
-def handwritten(server: Server, name: str, *, day: date = world.DAY) -> Timing:
+def handwritten(server: Server, name: str, *, day: date = dataset.DAY) -> Timing:
     """One transaction of INSERT ... SELECT ... ON CONFLICT feeding one score update."""
     return _in_server(server, name, day, lambda cursor, run: _execute(cursor, "award", day, run))
 
 
-def floor(server: Server, name: str, *, rows: Path, day: date = world.DAY) -> Timing:
+def floor(server: Server, name: str, *, rows: Path, day: date = dataset.DAY) -> Timing:
     """COPY of the finished rows from a file of the server, and the set-based score update."""
 
     def write(cursor: psycopg.Cursor, run: int) -> None:
@@ -81,7 +81,7 @@ COPY = (
 )
 
 
-def finished_rows(server: Server, name: str, rows: Path, *, day: date = world.DAY) -> None:
+def finished_rows(server: Server, name: str, rows: Path, *, day: date = dataset.DAY) -> None:
     """Write the ledger of `day`, in order of host, to a file that the server can read."""
     select = COPY.replace("COPY rewards_scorehistory (", "SELECT ").rstrip(")")
     with (
@@ -137,10 +137,10 @@ def ordinary_day(server: Server, name: str, *, hosts: int, days: int = 1) -> Non
 
     That one is awarded, so that the ledger and the scores are as any run but the first finds them.
     """
-    dates = [world.YESTERDAY + timedelta(days=number) for number in range(days + 1)]
-    world.build(server, name, hosts=hosts, days=dict.fromkeys(dates, 1.0))
-    handwritten(server, name, day=world.YESTERDAY)
-    world.settle(server, name)
+    dates = [dataset.YESTERDAY + timedelta(days=number) for number in range(days + 1)]
+    dataset.build(server, name, hosts=hosts, days=dict.fromkeys(dates, 1.0))
+    handwritten(server, name, day=dataset.YESTERDAY)
+    dataset.settle(server, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class Outcome:
 
 
 def outcome(
-    server: Server, name: str, *, day: date = world.DAY, hosts: int | None = None
+    server: Server, name: str, *, day: date = dataset.DAY, hosts: int | None = None
 ) -> Outcome:
     """Look at the database `name`, or at its first `hosts` hosts."""
     with server.connect(name) as connection:
