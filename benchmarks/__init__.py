@@ -1,1 +1,1 @@
-"""What the engine costs, measured against the best SQL one could write by hand."""
+"""The cost of the engine, compared with hand-written SQL."""

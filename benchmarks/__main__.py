@@ -1,4 +1,4 @@
-"""Measure and report: `python -m benchmarks --hosts 1000000 [--only daily,history]`."""
+"""Run the benchmarks and print their tables."""
 
 import argparse
 import json
@@ -42,28 +42,28 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--hosts", type=int, default=100_000, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="of each; medians are reported")
+    parser.add_argument("--rounds", type=int, default=3, help="runs per variant; medians count")
     parser.add_argument("--only", type=_parts, default=list(PARTS), help=f"of {','.join(PARTS)}")
-    parser.add_argument("--folder", type=Path, help="where the private PostgreSQL lies")
+    parser.add_argument("--folder", type=Path, help="parent folder of the private PostgreSQL")
     parser.add_argument("--output", type=Path, help="default: benchmarks/results/HOSTS.json")
     options = parser.parse_args()
     output: Path = options.output or RESULTS / f"{options.hosts}.json"
 
     results: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {}
     output.parent.mkdir(parents=True, exist_ok=True)
-    # However it ends, the server that it started ends too.
+    # Turn SIGTERM into SystemExit, so that the context manager stops the server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with server.running(options.folder) as running:
         results |= {
             "hosts": options.hosts,
             "machine": _machine(),
-            "settings": server.settings_in_force(running),
+            "settings": server.current_settings(running),
         }
         for part in options.only:
             began = time.monotonic()
-            found = PARTS[part](running, hosts=options.hosts, rounds=options.rounds)
+            measured = PARTS[part](running, hosts=options.hosts, rounds=options.rounds)
             took = round(time.monotonic() - began)
-            results[part] = found | {
+            results[part] = measured | {
                 "rounds": options.rounds,
                 "took": took,
                 "commit": _commit(),
@@ -77,7 +77,9 @@ def main() -> None:
 def _parts(text: str) -> list[str]:
     parts = text.split(",")
     if unknown := set(parts) - set(PARTS):
-        raise argparse.ArgumentTypeError(f"unknown {', '.join(unknown)}; known: {', '.join(PARTS)}")
+        raise argparse.ArgumentTypeError(
+            f"Unknown part {', '.join(sorted(unknown))}; use {', '.join(PARTS)}."
+        )
     return parts
 
 

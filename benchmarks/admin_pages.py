@@ -1,4 +1,4 @@
-"""Pages of the admin on a hundredth and on all of the hosts, ten rows of ledger for each."""
+"""Response times of the admin's pages at 1% and at 100% of the hosts, ten awards per host."""
 
 import time
 from datetime import timedelta
@@ -12,12 +12,12 @@ from benchmarks.variants import run_worker
 
 DAYS = 7
 SHARE = 0.6
-"""Of the hosts, active on each of the days: so each has ten awards, the weekly ones included."""
+"""Share of the hosts active each day; gives ten awards per host, weekly awards included."""
 
-OF_OTHER_DAYS = "leaderboard of five days"
-"""The one page that adds the ledger up, so that it grows with it; it has limited patience."""
+CUSTOM_RANGE = "leaderboard of five days"
+"""The only page that sums the ledger, so its time grows with it; it has a time limit."""
 
-# Of the last day: what an explanation looks through.
+# The explanation page reads the events of one day.
 _EVENTS = """
     INSERT INTO rewards_activityevent
         (source, event_id, user_id, kind, occurred_at, duration_seconds, business_date)
@@ -27,7 +27,7 @@ _EVENTS = """
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Return the milliseconds of each page, at both sizes, and how many times as long it took."""
+    """Return the milliseconds of each page at both sizes, and the ratio of the two."""
     days = [dataset.MONDAY + timedelta(days=number) for number in range(DAYS)]
     sizes = {"small": max(5, hosts // 100), "large": hosts}
     ledger: dict[str, int] = {}
@@ -39,45 +39,45 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
             connection.execute(_EVENTS, {"day": days[-1]})
             counted = connection.execute("SELECT count(*) FROM rewards_scorehistory").fetchone()
             ledger[size] = counted[0] if counted else 0
-        dataset.settle(server, size)
+        dataset.vacuum(server, size)
         server.warm(size)
         report = run_worker(server, size, "open_pages", str(rounds)).report
         for page, milliseconds in report.items():
             pages.setdefault(page, {})[size] = milliseconds
     for times in pages.values():
         times["ratio"] = round(times["large"] / times["small"], 2)
-    slowest = max(times["ratio"] for page, times in pages.items() if page != OF_OTHER_DAYS)
+    slowest = max(times["ratio"] for page, times in pages.items() if page != CUSTOM_RANGE)
     return {"hosts": sizes, "ledger": ledger, "pages": pages, "slowest": slowest}
 
 
 def open_pages(rounds: str) -> dict[str, float]:
-    """Open each page as often as asked after once to warm up; return medians, milliseconds."""
+    """Open each page `5 * rounds` times after one warm-up; return the medians in milliseconds."""
     from django.conf import settings
     from django.test import Client
 
     from rewards.models import User
 
-    # The names of files as they are: here, no one has collected them.
+    # The manifest storage needs collectstatic, which has not been run here.
     settings.STORAGES["staticfiles"]["BACKEND"] = (
         "django.contrib.staticfiles.storage.StaticFilesStorage"
     )
     client = Client(SERVER_NAME="localhost")
     client.force_login(User.objects.create_superuser("admin"))
-    taken = {}
-    for page, address in _addresses().items():
+    medians = {}
+    for page, url in _urls().items():
         times = []
         for _ in range(int(rounds) * 5 + 1):
             began = time.perf_counter()
-            answer = client.get(address, secure=True, follow=True)
+            response = client.get(url, secure=True, follow=True)
             times.append(1000 * (time.perf_counter() - began))
-            if answer.status_code != 200:
-                raise RuntimeError(f"{address} answered {answer.status_code}")
-        taken[page] = round(median(times[1:]), 1)
-    return taken
+            if response.status_code != 200:
+                raise RuntimeError(f"{url} answered {response.status_code}.")
+        medians[page] = round(median(times[1:]), 1)
+    return medians
 
 
-def _addresses() -> dict[str, str]:
-    """Return what is opened: every page that shows or searches a table that grows."""
+def _urls() -> dict[str, str]:
+    """Return the URL of every page that lists or searches a growing table."""
     from django.urls import reverse
 
     from rewards.models import AwardRun, RewardRule, ScoreHistory
@@ -104,7 +104,7 @@ def _addresses() -> dict[str, str]:
         "awards of a host": page(rows, q=host.external_id),
         "award": page("rewards_scorehistory_change", award.pk),
         "leaderboard": page("rewards_score_leaderboard"),
-        OF_OTHER_DAYS: page("rewards_score_leaderboard", **five_days),
+        CUSTOM_RANGE: page("rewards_score_leaderboard", **five_days),
         "scores": page("rewards_score_changelist"),
         "journal of runs": page("rewards_awardrun_journal"),
         "runs": page("rewards_awardrun_changelist"),

@@ -1,4 +1,4 @@
-"""Charts of the results, as SVG: what docs/benchmarks.md and docs/scaling.md show."""
+"""The SVG charts of docs/benchmarks.md and docs/scaling.md."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +12,22 @@ mpl.use("svg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.scaling import BATCH, awards_per_host, model_of, on_these
+from benchmarks.scaling import BATCH, awards_per_host, model_of, this_machine
 from benchmarks.simulation import simulate
 
 Results = dict[str, Any]
 
 OURS, OTHERS, FAINT = "#0f766e", "#94a3b8", "#475569"
 
-# The same results make the same file, byte for byte.
+# A fixed salt makes the files reproducible byte for byte.
 mpl.rcParams.update({"svg.hashsalt": "rewards", "svg.fonttype": "none", "font.size": 10})
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw what has been measured into `folder`; return the files."""
+    """Draw a chart of each measured part into `folder`; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
-    for part, chart in {"daily": ways, "scaling": growth}.items():
+    for part, chart in {"daily": variants, "scaling": growth}.items():
         if part in results:
             path = folder / f"{chart.__name__}.svg"
             chart(results, path)
@@ -44,10 +44,10 @@ def _figure(path: Path, *, height: float) -> Iterator[Axes]:
     plt.close(figure)
 
 
-def ways(results: Results, path: Path) -> None:
-    """Draw the microseconds per award of each way to award the same day, on a log scale."""
+def variants(results: Results, path: Path) -> None:
+    """Draw the microseconds per award of each variant, on a log scale."""
     rows = sorted(
-        results["daily"]["ways"].items(), key=lambda row: -row[1]["microseconds_per_award"]
+        results["daily"]["variants"].items(), key=lambda row: -row[1]["microseconds_per_award"]
     )
     names = [name.replace("_", " ") for name, _ in rows]
     values = [row["microseconds_per_award"] for _, row in rows]
@@ -58,35 +58,35 @@ def ways(results: Results, path: Path) -> None:
         axes.set_xscale("log")
         axes.set_xlim(right=max(values) * 4)
         axes.set_xlabel("microseconds per award (log scale)")
-        axes.set_title(f"The same day of {results['hosts']:,} hosts, awarded in each way")
+        axes.set_title(f"Time per award: one day of {results['hosts']:,} hosts, by variant")
 
 
 def growth(results: Results, path: Path) -> None:
-    """Draw the seconds of a run by its hosts: measured points, and lines from the cost model."""
+    """Draw the seconds of a run by number of hosts: measured points and the model's lines."""
     model = model_of(results)
     points = results["scaling"]["points"]
     awards = awards_per_host(results)
     sizes = [10_000 * 10 ** (step / 4) for step in range(17)]
-    crews = {
+    setups = {
         "one process": (1, OURS, "o", "-"),
         "two workers": (2, FAINT, "s", ":"),
     }
     with _figure(path, height=4.4) as axes:
-        for name, (workers, colour, marker, line) in crews.items():
-            foretold = [
+        for name, (workers, colour, marker, line) in setups.items():
+            predicted = [
                 simulate(
                     model,
                     hosts=round(size),
                     awards=awards,
                     batch=BATCH,
-                    machines=on_these(hosts=round(size), workers=workers),
+                    machines=this_machine(hosts=round(size), workers=workers),
                 )
                 for size in sizes
             ]
             measured = [
                 (point["hosts"], point["median"]) for point in points if point["workers"] == workers
             ]
-            axes.plot(sizes, foretold, line, color=colour, label=f"{name}: model")
+            axes.plot(sizes, predicted, line, color=colour, label=f"{name}: model")
             axes.plot(*zip(*measured, strict=True), marker, color=colour, label=f"{name}: measured")
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -94,4 +94,4 @@ def growth(results: Results, path: Path) -> None:
         axes.set_ylabel("seconds")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-        axes.set_title(f"A day's run on {results['machine']['cores']} processors")
+        axes.set_title(f"Duration of a daily run on {results['machine']['cores']} processors")

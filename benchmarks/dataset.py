@@ -1,4 +1,4 @@
-"""Hosts, rules and what the hosts did: the same for every contestant, from one seed."""
+"""Hosts, rules and activity from a fixed seed: the same data for every variant."""
 
 import subprocess
 import sys
@@ -9,12 +9,12 @@ from benchmarks.server import Server
 SEED = 0.42
 
 MIGRATED = "migrated"
-"""The database with nothing but tables that all others are copies of."""
+"""The template database: migrated and empty."""
 
 MONDAY = date(2025, 3, 10)
 YESTERDAY = MONDAY + timedelta(days=2)
 DAY = MONDAY + timedelta(days=3)
-"""The day judged. Yesterday's awards are in the ledger and in the scores."""
+"""The day evaluated. The awards of YESTERDAY are in the ledger and the scores already."""
 
 RULES = [
     ("DAILY_LOGIN", 1, 10),
@@ -37,8 +37,8 @@ _RULE = """
     VALUES (%s, %s, %s, true, '2025-01-01', '2025-01-01T00:00:00Z')
 """
 
-# Counts fall off exponentially, so that of the hosts who were active all earn the login, seven in
-# ten the audio target and six in ten the video target: 2.3 awards for each.
+# Exponentially distributed counts: of the active hosts all reach the login threshold, 70% the
+# audio target and 60% the video target. That is 2.3 awards per active host.
 _ACTIVITY = """
     INSERT INTO rewards_dailyactivity
         (date, user_id, logins, audio_calls, video_calls, audio_seconds, video_seconds)
@@ -50,7 +50,7 @@ _ACTIVITY = """
             floor(-ln(1 - random()) * 2 / -ln(0.6))::int AS video,
             random() AS luck
         FROM rewards_user ORDER BY id
-    ) AS did
+    ) AS drawn
     WHERE luck < %(share)s
     ORDER BY id
 """
@@ -61,7 +61,7 @@ _SCORES = """
 """
 
 
-# Django fills in what a run or a rule is not given; the statements here go past it.
+# Django sets these defaults in Python; the SQL statements here need them in the database.
 _DEFAULTS = """
     DO $$
     DECLARE
@@ -85,9 +85,9 @@ _DEFAULTS = """
 
 
 def build(server: Server, name: str, *, hosts: int, days: dict[date, float]) -> None:
-    """Make the database `name`, with rules, hosts, scores of nothing, and activity.
+    """Create the database `name` with rules, hosts, zero scores and activity.
 
-    `days` says which share of the hosts was active on each day.
+    `days` maps each day to the share of hosts active on it.
     """
     if not server.has(MIGRATED):
         server.create(MIGRATED)
@@ -107,11 +107,11 @@ def build(server: Server, name: str, *, hosts: int, days: dict[date, float]) -> 
         cursor.execute(_SCORES, {"day": MONDAY})
         for day, share in days.items():
             cursor.execute(_ACTIVITY, {"day": day, "share": share})
-    settle(server, name)
+    vacuum(server, name)
 
 
-def settle(server: Server, name: str) -> None:
-    """Leave no work behind that the first contestant would do for all others."""
+def vacuum(server: Server, name: str) -> None:
+    """Vacuum and checkpoint now, so that the first variant does not pay for it."""
     with server.connect(name) as connection:
         connection.execute("VACUUM (FREEZE, ANALYZE)")
         connection.execute("CHECKPOINT")

@@ -1,4 +1,4 @@
-"""The same day on a ledger of forty rows for each host and on one that is all but empty."""
+"""The same day on a ledger of 40 rows per host and on one of a single day."""
 
 from datetime import timedelta
 from statistics import median
@@ -6,11 +6,11 @@ from typing import Any
 
 from benchmarks import dataset
 from benchmarks.server import Server
-from benchmarks.variants import ordinary_day, ours
+from benchmarks.variants import build_active_days, ours
 
-ROWS_FOR_EACH_HOST = 40
+ROWS_PER_HOST = 40
 
-# Yesterday once more on a day before, as its run would have written it: in order of host.
+# Copies the awards of YESTERDAY to an earlier day, ordered by host as a run writes them.
 _PAST = """
     WITH run AS (
         INSERT INTO rewards_awardrun
@@ -31,11 +31,11 @@ _PAST = """
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Award one day after another on both, in turn."""
+    """Award consecutive days on both ledgers in turn."""
     rows = {}
     for name in ("empty", "full"):
-        ordinary_day(server, name, hosts=hosts, days=rounds)
-        rows[name] = grow(server, name, rows=hosts * ROWS_FOR_EACH_HOST if name == "full" else 0)
+        build_active_days(server, name, hosts=hosts, days=rounds)
+        rows[name] = add_history(server, name, rows=hosts * ROWS_PER_HOST if name == "full" else 0)
     seconds: dict[str, list[float]] = {"empty": [], "full": []}
     for number in range(rounds):
         for name, taken in seconds.items():
@@ -48,22 +48,22 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def grow(server: Server, name: str, *, rows: int) -> int:
-    """Give the ledger a past of at least `rows` rows, with its runs and scores; return its length.
+def add_history(server: Server, name: str, *, rows: int) -> int:
+    """Extend the ledger to at least `rows` rows, with runs and scores; return its length.
 
-    Written as a replica writes: no row of the past is checked for its user, whose twin has been.
+    Foreign keys are not checked: the copied rows name users that exist.
     """
     with server.connect(name) as connection:
-        a_day: int = connection.execute("SELECT count(*) FROM rewards_scorehistory").fetchone()[0]  # type: ignore[index]  # a row
+        per_day: int = connection.execute("SELECT count(*) FROM rewards_scorehistory").fetchone()[0]  # type: ignore[index]  # a row
         connection.execute("SET session_replication_role = replica")
         age = 0
-        while a_day * (age + 1) < rows:
+        while per_day * (age + 1) < rows:
             age += 1
             connection.execute(_PAST, {"age": age, "day": dataset.YESTERDAY})
-        of_this_week = min(age, (dataset.YESTERDAY - dataset.MONDAY).days)
+        days_this_week = min(age, (dataset.YESTERDAY - dataset.MONDAY).days)
         connection.execute(
             "UPDATE rewards_score SET lifetime = lifetime * %s, weekly = weekly * %s WHERE %s > 0",
-            [age + 1, of_this_week + 1, age],
+            [age + 1, days_this_week + 1, age],
         )
-    dataset.settle(server, name)
-    return a_day * (age + 1)
+    dataset.vacuum(server, name)
+    return per_day * (age + 1)

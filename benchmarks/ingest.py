@@ -1,4 +1,4 @@
-"""import_activity against the same rows copied to a temporary table and inserted set by set."""
+"""import_activity compared with COPY to a temporary table and set-based inserts."""
 
 import time
 from pathlib import Path
@@ -9,7 +9,7 @@ from benchmarks import dataset
 from benchmarks.server import Server
 from benchmarks.variants import SQL, run_worker
 
-EVENTS_FOR_EACH_HOST = 2
+EVENTS_PER_HOST = 2
 
 _FILE = """
     COPY (
@@ -26,7 +26,7 @@ _FILE = """
     ) TO STDOUT (FORMAT csv, HEADER)
 """
 
-# The hash of all that was stored, but for what the clock and the sequence gave.
+# Hashes of all stored rows, without primary keys and timestamps of the import.
 _STORED = """
     SELECT
         (SELECT md5(sum(hashtextextended(concat_ws(',', source, event_id, user_id, kind,
@@ -37,10 +37,10 @@ _STORED = """
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Import the same file both ways, in turn, and compare what is stored."""
+    """Import the same file with both variants in turn and compare the stored rows."""
     dataset.build(server, "ingest", hosts=hosts, days={})
     file = server.local.cluster.home / "activity.csv"
-    events = hosts * EVENTS_FOR_EACH_HOST
+    events = hosts * EVENTS_PER_HOST
     with server.connect("ingest") as connection, file.open("wb") as out:
         connection.execute("SELECT setseed(%s)", [dataset.SEED])
         with connection.cursor().copy(_FILE, {"hosts": hosts, "events": events}) as copy:
@@ -52,29 +52,30 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     stored = set()
     memory = 0
     for _ in range(rounds):
-        for way, taken in seconds.items():
+        for variant, taken in seconds.items():
             with server.copy_of("ingest") as name:
-                if way == "import_activity":
+                if variant == "import_activity":
                     timing = run_worker(server, name, "command", "import_activity", str(file))
                     taken.append(round(timing.seconds, 3))
                     memory = max(memory, timing.memory or 0)
                 else:
-                    taken.append(_by_hand(server, name, file))
+                    taken.append(_import_with_sql(server, name, file))
                 with server.connect(name) as connection:
                     stored.add(connection.execute(_STORED).fetchone())
     return {
         "events": events,
         "memory": memory,
         "is_correct": len(stored) == 1,
-        "ways": {
-            way: {"seconds": taken, "median": median(taken)} for way, taken in seconds.items()
+        "variants": {
+            variant: {"seconds": taken, "median": median(taken)}
+            for variant, taken in seconds.items()
         },
     }
 
 
-def _by_hand(server: Server, name: str, file: Path) -> float:
+def _import_with_sql(server: Server, name: str, file: Path) -> float:
     text = (SQL / "import.sql").read_text().format(file=file)
     with server.connect(name) as connection:
-        began = time.perf_counter()
-        connection.execute(text.encode())  # several statements are one transaction
-        return round(time.perf_counter() - began, 3)
+        started = time.perf_counter()
+        connection.execute(text.encode())  # one string of several statements is one transaction
+        return round(time.perf_counter() - started, 3)

@@ -1,4 +1,4 @@
-"""Bring the docs in step with results: `python -m benchmarks.publish [RESULTS]`."""
+"""Write results to the docs: `python -m benchmarks.publish [RESULTS]`."""
 
 import json
 import sys
@@ -12,12 +12,12 @@ PAGES = ("benchmarks.md", "scaling.md")
 
 
 def publish(results: Path, docs: Path) -> None:
-    """Make the charts, and the tables of PAGES, from one file of results."""
-    found = json.loads(results.read_text())
-    charts.draw(found, docs / "charts")
+    """Write the charts and the tables of PAGES from one results file."""
+    content = json.loads(results.read_text())
+    charts.draw(content, docs / "charts")
     for page in PAGES:
         path = docs / page
-        path.write_text(report.filled(path.read_text(), found))
+        path.write_text(report.filled(path.read_text(), content))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a run costs by host, award and batch, and what follows from that for more hosts.
+"""The cost of a run per host, award and batch, and a forecast for more hosts.
 
-The costs are fitted to runs of one thread, in which the seconds that our process computes and
-those that it waits for the server add up to the whole. The simulation then has to foretell runs
-that it was not fitted to: of a million hosts, of two threads, of two workers.
+The costs are fitted to single-threaded runs, in which CPU time of our process and time waiting
+for the server add up to the whole. The simulation then predicts runs outside the fit: more
+hosts, two threads, two workers.
 """
 
 import time
@@ -16,37 +16,37 @@ import numpy as np
 from benchmarks import dataset
 from benchmarks.server import Server
 from benchmarks.simulation import Cost, CostModel, Machines, simulate
-from benchmarks.variants import Timing, ordinary_day, run_worker
+from benchmarks.variants import Timing, build_active_days, run_worker
 
 BATCH = 20_000
 
-FEW = 50_000
-"""Below so many hosts a run is given no second thread: ASSISTED_FROM, which Django guards."""
+TWO_THREADS_FROM = 50_000
+"""Smaller runs use one thread. A copy of ASSISTED_FROM, which cannot be imported without Django."""
 
 DAILY = [rule_type for rule_type, _, _ in dataset.RULES if rule_type.startswith("DAILY_")]
 
 NO_RUN = "999999999"
 
-OUT_OF_REACH = 100
-"""A threshold that is allowed for every rule type, and that hardly anybody in our world reaches."""
+UNREACHABLE = 100
+"""A threshold that every rule type allows and almost no host of the dataset reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One run to fit the costs to."""
+    """A run that the costs are fitted to."""
 
     hosts: int
     batch: int = BATCH
     paying: int = len(DAILY)
-    """How many of the daily rules are within reach. Every host earns by the first."""
+    """Number of daily rules with a reachable threshold. Every host reaches the first."""
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Return the costs, the bytes, and for each point what was foretold and what was measured."""
+    """Return the costs, the storage sizes, and predicted and measured seconds of some runs."""
     tenth, hundredth = max(2, hosts // 10), max(1, hosts // 100)
     sizes = sorted({hundredth, tenth, hosts})
     for size in sizes:
-        ordinary_day(server, _name(size), hosts=size)
+        build_active_days(server, _name(size), hosts=size)
 
     trials = [
         Trial(hosts=hundredth, batch=max(1, hundredth // 5)),
@@ -55,7 +55,7 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
         *(Trial(hosts=tenth, batch=max(1, tenth // batches)) for batches in (50, 200)),
     ]
     runs = [_run(server, trial, rounds=rounds) for trial in trials]
-    model = fit(runs, alone=_alone(*runs[:2]), start=_start(server, hosts=hundredth))
+    model = fit(runs, serial=_serial_cost(*runs[:2]), start=_start(server, hosts=hundredth))
 
     points = [(hundredth, 1), (tenth, 1), (tenth, 2), (hosts, 1), (hosts, 2)]
     return {
@@ -69,8 +69,8 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def fit(runs: Sequence[dict[str, Any]], *, alone: float, start: float) -> CostModel:
-    """Return the costs that explain `runs` best, each weighed by its length; none is negative."""
+def fit(runs: Sequence[dict[str, Any]], *, serial: float, start: float) -> CostModel:
+    """Return the non-negative least-squares fit to `runs`, weighted by relative error."""
     shape = np.array([[1, run["batches"], run["hosts"], run["awards"]] for run in runs])
     weights = np.array([1 / run["seconds"] for run in runs])
 
@@ -78,32 +78,32 @@ def fit(runs: Sequence[dict[str, Any]], *, alone: float, start: float) -> CostMo
         costs = np.zeros(shape.shape[1])
         kept = list(range(shape.shape[1]))
         while True:
-            found, *_ = np.linalg.lstsq(
+            solution, *_ = np.linalg.lstsq(
                 shape[:, kept] * weights[:, None], np.array(seconds) * weights
             )
-            if found.min() >= 0:
-                costs[kept] = found
+            if solution.min() >= 0:
+                costs[kept] = solution
                 return [float(cost) for cost in costs]
-            kept.pop(int(found.argmin()))
+            kept.pop(int(solution.argmin()))
 
     run_ours, *ours = fitted([run["cpu"] for run in runs])
     run_server, *server = fitted([run["seconds"] - run["cpu"] for run in runs])
     return CostModel(
         run=run_ours + run_server,
-        alone=alone,
+        serial=serial,
         start=start,
         ours=Cost(batch=ours[0], host=ours[1], award=ours[2]),
-        server=Cost(batch=server[0], host=max(0.0, server[1] - alone), award=server[2]),
+        server=Cost(batch=server[0], host=max(0.0, server[1] - serial), award=server[2]),
     )
 
 
 def model_of(results: dict[str, Any]) -> CostModel:
-    """Return the model that `measure` found."""
-    found = results["scaling"]["model"]
-    return CostModel(**(found | {"ours": Cost(**found["ours"]), "server": Cost(**found["server"])}))
+    """Return the cost model stored in `results`."""
+    model = results["scaling"]["model"]
+    return CostModel(**(model | {side: Cost(**model[side]) for side in ("ours", "server")}))
 
 
-CREWS = [
+SETUPS = [
     ("these 2 processors", Machines()),
     (
         "4 workers, PostgreSQL on 8 processors",
@@ -114,11 +114,11 @@ CREWS = [
         Machines(workers=16, processors=32, for_workers=16),
     ),
 ]
-"""Who might award the days of `forecast`."""
+"""The machines of `forecast`: title -> workers and processors."""
 
 
 def forecast(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what the model says of days of one, ten and a hundred million active hosts."""
+    """Return predicted seconds and sizes for 1, 10 and 100 million active hosts."""
     model, part = model_of(results), results["scaling"]
     awards = awards_per_host(results)
     return [
@@ -129,7 +129,7 @@ def forecast(results: dict[str, Any]) -> list[dict[str, Any]]:
             "ledger": hosts * awards * part["bytes"]["ledger_per_award"],
             "seconds": [
                 simulate(model, hosts=hosts, awards=awards, batch=BATCH, machines=machines)
-                for _, machines in CREWS
+                for _, machines in SETUPS
             ],
         }
         for hosts in (1_000_000, 10_000_000, 100_000_000)
@@ -137,14 +137,14 @@ def forecast(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def awards_per_host(results: dict[str, Any]) -> float:
-    """Return the awards of each active host on a day of the largest world."""
+    """Return the awards per active host of the largest measured run."""
     largest = results["scaling"]["points"][-1]
     return float(largest["awards"] / largest["hosts"])
 
 
-def on_these(*, hosts: int, workers: int) -> Machines:
-    """Return who awards `hosts` hosts on the machine at hand."""
-    return Machines(workers=workers, threads=2 if hosts >= FEW else 1)
+def this_machine(*, hosts: int, workers: int) -> Machines:
+    """Return the workers and threads of a run over `hosts` hosts on the measuring machine."""
+    return Machines(workers=workers, threads=2 if hosts >= TWO_THREADS_FROM else 1)
 
 
 def _name(hosts: int) -> str:
@@ -152,34 +152,34 @@ def _name(hosts: int) -> str:
 
 
 def _run(server: Server, trial: Trial, *, rounds: int) -> dict[str, Any]:
-    """Run `trial` as often as asked; return its numbers and the medians of its seconds."""
-    found: dict[str, list[float]] = {"seconds": [], "cpu": [], "opening": [], "closing": []}
+    """Run `trial` `rounds` times; return its sizes and the medians of its seconds."""
+    samples: dict[str, list[float]] = {"seconds": [], "cpu": [], "opening": [], "closing": []}
     for _ in range(rounds):
         with server.copy_of(_name(trial.hosts)) as name:
-            _let_pay(server, name, trial.paying)
+            _limit_paying_rules(server, name, trial.paying)
             timing = _award(server, name, one_thread=True, batch=trial.batch)
-            found["seconds"].append(timing.seconds)
-            found["cpu"].append(timing.cpu or 0.0)
-            for end, seconds in _ends(server, name).items():
-                found[end].append(seconds)
+            samples["seconds"].append(timing.seconds)
+            samples["cpu"].append(timing.cpu or 0.0)
+            for phase, seconds in _opening_and_closing(server, name).items():
+                samples[phase].append(seconds)
             (run,) = timing.report["runs"]
     return {
         "hosts": trial.hosts,
         "batch": trial.batch,
         "batches": -(-trial.hosts // trial.batch),
         "awards": run["awards"],
-        **{what: round(median(values), 4) for what, values in found.items()},
+        **{name: round(median(values), 4) for name, values in samples.items()},
     }
 
 
 def _award(
     server: Server, name: str, *, one_thread: bool = False, workers: int = 1, batch: int = BATCH
 ) -> Timing:
-    what = "command_in_one_thread" if one_thread else "command"
+    job = "command_in_one_thread" if one_thread else "command"
     return run_worker(
         server,
         name,
-        what,
+        job,
         "award_daily",
         f"--date={dataset.DAY}",
         f"--workers={workers}",
@@ -187,8 +187,8 @@ def _award(
     )
 
 
-def _let_pay(server: Server, name: str, paying: int) -> None:
-    """Put all daily rules but the first `paying` out of reach."""
+def _limit_paying_rules(server: Server, name: str, paying: int) -> None:
+    """Give all daily rules except the first `paying` an unreachable threshold."""
     with server.connect(name) as connection:
         for rule_type in DAILY[paying:]:
             connection.execute(
@@ -197,22 +197,22 @@ def _let_pay(server: Server, name: str, paying: int) -> None:
                     (rule_type, threshold, points, is_active, starts_on, created_at)
                 VALUES (%s, %s, 10, true, %s, now())
                 """,
-                [rule_type, OUT_OF_REACH, dataset.DAY],
+                [rule_type, UNREACHABLE, dataset.DAY],
             )
 
 
-def _ends(server: Server, name: str) -> dict[str, float]:
-    """Return the seconds that the run took before its first batch and after its last."""
+def _opening_and_closing(server: Server, name: str) -> dict[str, float]:
+    """Return the seconds of the run before its first batch and after its last."""
     opening, closing = server.row(
         name,
         """
         SELECT
-            extract(epoch FROM first - started_at - (last - first) / greatest(batches - 1, 1)),
+            extract(epoch FROM first - started_at - (last - first) / greatest(number - 1, 1)),
             extract(epoch FROM run.finished_at - last)
         FROM rewards_awardrun AS run CROSS JOIN LATERAL (
-            SELECT min(finished_at) AS first, max(finished_at) AS last, count(*) AS batches
+            SELECT min(finished_at) AS first, max(finished_at) AS last, count(*) AS number
             FROM rewards_awardshard WHERE run_id = run.id
-        ) AS shards
+        ) AS finished
         WHERE reference_date = %s
         """,
         [dataset.DAY],
@@ -221,34 +221,34 @@ def _ends(server: Server, name: str) -> dict[str, float]:
 
 
 def _start(server: Server, *, hosts: int) -> float:
-    """Return the seconds until another worker has started: Python, Django and its connection."""
+    """Return the seconds an additional worker needs to start Python, Django and a connection."""
     with server.copy_of(_name(hosts)) as name:
-        began = time.perf_counter()
+        started = time.perf_counter()
         run_worker(server, name, "command", "award_shards", NO_RUN)
-        return round(time.perf_counter() - began, 3)
+        return round(time.perf_counter() - started, 3)
 
 
-def _alone(few: dict[str, Any], many: dict[str, Any]) -> float:
-    """Return the seconds for each further host before the first batch and after the last."""
-    ends = [run["opening"] + run["closing"] for run in (few, many)]
-    return max(0.0, float((ends[1] - ends[0]) / (many["hosts"] - few["hosts"])))
+def _serial_cost(small: dict[str, Any], large: dict[str, Any]) -> float:
+    """Return the seconds per additional host before the first batch and after the last."""
+    seconds = [run["opening"] + run["closing"] for run in (small, large)]
+    return max(0.0, float((seconds[1] - seconds[0]) / (large["hosts"] - small["hosts"])))
 
 
 def _bytes(server: Server, *, hosts: int) -> dict[str, int]:
-    """Return what an award writes to the log and leaves in the ledger, and what hosts take.
+    """Return the bytes of WAL and ledger per award and of the other tables per host.
 
-    Indexes are in all of them.
+    Indexes are included.
     """
-    question = """
+    query = """
         SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint,
             pg_total_relation_size('rewards_scorehistory'),
             (SELECT count(*) FROM rewards_scorehistory)
     """
     with server.copy_of(_name(hosts)) as name:
-        before = server.row(name, question)
+        before = server.row(name, query)
         _award(server, name)
         log, ledger, awards = (
-            after - was for was, after in zip(before, server.row(name, question), strict=True)
+            new - old for old, new in zip(before, server.row(name, query), strict=True)
         )
         score, user, activity = server.row(
             name,
@@ -272,13 +272,13 @@ def _bytes(server: Server, *, hosts: int) -> dict[str, int]:
 def _point(
     server: Server, model: CostModel, *, rounds: int, hosts: int, workers: int
 ) -> dict[str, Any]:
-    machines = on_these(hosts=hosts, workers=workers)
+    machines = this_machine(hosts=hosts, workers=workers)
     timings = []
     for _ in range(rounds):
         with server.copy_of(_name(hosts)) as name:
             timings.append(_award(server, name, workers=workers))
     awards = timings[0].report["runs"][0]["awards"]
-    foretold = simulate(
+    predicted = simulate(
         model,
         hosts=hosts,
         awards=awards / hosts,
@@ -292,6 +292,6 @@ def _point(
         "awards": awards,
         "seconds": [round(timing.seconds, 3) for timing in timings],
         "median": round(median(timing.seconds for timing in timings), 3),
-        "foretold": round(foretold, 3),
+        "predicted": round(predicted, 3),
         "memory": max(timing.memory or 0 for timing in timings),
     }

@@ -1,4 +1,4 @@
-"""A private PostgreSQL, durable, with the same settings for every contestant."""
+"""A private, durable PostgreSQL with the same settings for every variant."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ SETTINGS = {
     "effective_cache_size": "8GB",
     "work_mem": "64MB",
     "maintenance_work_mem": "512MB",
-    # No checkpoint falls into one contestant's time and not into another's.
+    # No automatic checkpoint or autovacuum while a variant is timed.
     "max_wal_size": "16GB",
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
@@ -32,7 +32,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Server:
-    """A running server; databases on it are made, copied and dropped by name."""
+    """A running server whose databases are created, copied and dropped by name."""
 
     local: LocalDatabase
 
@@ -47,15 +47,15 @@ class Server:
         return psycopg.connect(self.url(name), autocommit=True)
 
     def row(self, name: str, query: str, parameters: Any = None) -> tuple[Any, ...]:
-        """Return the first row of what `query` finds in the database `name`."""
+        """Return the first row of `query` in the database `name`."""
         with self.connect(name) as connection:
             return next(iter(connection.execute(query.encode(), parameters)))
 
     def environment(self, name: str) -> dict[str, str]:
-        """The environment of a command that works on the database `name`, as in production."""
+        """Return the production environment of a command on the database `name`."""
         return os.environ | {
             "DATABASE_URL": self.url(name),
-            "DEBUG": "false",  # which would keep every statement in memory
+            "DEBUG": "false",  # with DEBUG, Django keeps every statement in memory
             "SECRET_KEY": secrets.token_urlsafe(64),
             "ALLOWED_HOSTS": "localhost",
             "LOG_LEVEL": "ERROR",
@@ -63,11 +63,11 @@ class Server:
 
     def has(self, name: str) -> bool:
         with self.connect("postgres") as admin:
-            found = admin.execute("SELECT FROM pg_database WHERE datname = %s", [name])
-            return found.fetchone() is not None
+            rows = admin.execute("SELECT FROM pg_database WHERE datname = %s", [name])
+            return rows.fetchone() is not None
 
     def create(self, name: str, *, template: str = "template1") -> None:
-        """Make `name` a copy of `template`, file by file, which ends with a checkpoint."""
+        """Copy `template` file by file, which ends with a checkpoint."""
         with self.connect("postgres") as admin:
             admin.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
@@ -80,19 +80,19 @@ class Server:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
     def clear(self, *, keep: str) -> None:
-        """Drop every database that was made here but `keep`."""
+        """Drop every benchmark database except `keep`."""
         with self.connect("postgres") as admin:
-            made = admin.execute(
+            names = admin.execute(
                 "SELECT datname FROM pg_database WHERE NOT datistemplate"
                 " AND datname NOT IN ('postgres', 'rewards', %s)",
                 [keep],
             ).fetchall()
-        for (name,) in made:
+        for (name,) in names:
             self.drop(name)
 
     @contextmanager
     def copy_of(self, template: str) -> Iterator[str]:
-        """Lend a fresh copy of `template`, its tables in memory."""
+        """Yield the name of a fresh copy of `template`, its tables in shared memory."""
         name = f"{template}_copy"
         self.drop(name)
         self.create(name, template=template)
@@ -103,7 +103,7 @@ class Server:
             self.drop(name)
 
     def warm(self, name: str) -> None:
-        """Read the tables of `name` into memory, and write what is still to be written."""
+        """Load the tables of `name` into shared memory and write dirty pages."""
         with self.connect(name) as connection:
             connection.execute("CREATE EXTENSION IF NOT EXISTS pg_prewarm")
             connection.execute(
@@ -115,7 +115,7 @@ class Server:
 
 @contextmanager
 def running(folder: Path | None) -> Iterator[Server]:
-    """Run a server under `folder`, by default a temporary one; stop and remove it in the end."""
+    """Run a server in a new folder under `folder`; stop and remove it on exit."""
     home = Path(tempfile.mkdtemp(prefix="rewards-benchmark-", dir=folder))
     home.chmod(0o755)  # the server may run as another user
     local = LocalDatabase(home, durable=True)
@@ -135,8 +135,8 @@ def running(folder: Path | None) -> Iterator[Server]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def settings_in_force(server: Server) -> dict[str, str]:
-    """What the server says of itself: its version, the durable settings, and ours."""
+def current_settings(server: Server) -> dict[str, str]:
+    """Return the server's version, its durability settings and SETTINGS, as it reports them."""
     with server.connect("postgres") as admin:
         return {
             name: str(admin.execute("SELECT current_setting(%s)", [name]).fetchone()[0])  # type: ignore[index]  # always a row

@@ -1,27 +1,27 @@
-"""How many statements a batch takes, as the server's log has it, whatever its size."""
+"""SQL statements per batch, counted in the server's log, for a small and a large batch."""
 
 import re
 from typing import Any
 
 from benchmarks import dataset
 from benchmarks.server import Server
-from benchmarks.variants import ordinary_day, run_worker
+from benchmarks.variants import build_active_days, run_worker
 
 BATCHES = 10
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Return batch size -> statements of one batch, BEGIN and COMMIT left out."""
+    """Return batch size -> statements of one batch, without BEGIN, COMMIT and savepoints."""
     counts = {}
     for size in sorted({1, max(1, min(hosts, 20_000) // BATCHES)}):
-        few, many = (_statements(server, size, batches) for batches in (1, BATCHES + 1))
-        counts[str(size)] = (many - few) / BATCHES
+        one, more = (_statements(server, size, batches) for batches in (1, BATCHES + 1))
+        counts[str(size)] = (more - one) / BATCHES
     return counts
 
 
 def _statements(server: Server, size: int, batches: int) -> int:
     name = "statements"
-    ordinary_day(server, name, hosts=size * batches)
+    build_active_days(server, name, hosts=size * batches)
     with server.connect(name) as connection:
         connection.execute(f"ALTER DATABASE {name} SET log_statement = 'all'".encode())
     before = server.log.stat().st_size

@@ -1,4 +1,4 @@
-"""The ways to award a day, each on a database of its own; each returns what it took."""
+"""Variants of awarding one day: each runs on its own database and returns its timing."""
 
 import json
 import subprocess
@@ -21,21 +21,21 @@ SQL = Path(__file__).parent / "sql"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """What one contestant took."""
+    """The cost of one variant."""
 
     seconds: float
-    """From the call to its return; starting Python and Django is not in it."""
+    """Wall-clock time of the call, without starting Python and Django."""
     cpu: float | None = None
-    """Seconds that our process computed; the rest of them it waited for the server."""
+    """CPU seconds of our process; it waits for the server during the rest."""
     memory: int | None = None
-    """Peak resident bytes of our process; None for what runs in the server alone."""
+    """Peak resident bytes of our process; None if only the server works."""
     report: dict[str, Any] = field(default_factory=dict)
 
 
 def run_worker(
     server: Server, name: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Timing:
-    """Run benchmarks.worker on the database `name`."""
+    """Run a job of benchmarks.worker on the database `name`."""
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.worker", *arguments],
         env=server.environment(name) | dict(environment or {}),
@@ -54,25 +54,30 @@ def ours(
     *,
     day: date = dataset.DAY,
     workers: int = 1,
-    what: str = "command",
+    job: str = "command",
 ) -> Timing:
-    """award_daily, as it is."""
-    return run_worker(server, name, what, "award_daily", f"--date={day}", f"--workers={workers}")
+    """Award with award_daily."""
+    return run_worker(server, name, job, "award_daily", f"--date={day}", f"--workers={workers}")
 
 
-def handwritten(server: Server, name: str, *, day: date = dataset.DAY) -> Timing:
-    """One transaction of INSERT ... SELECT ... ON CONFLICT feeding one score update."""
-    return _in_server(server, name, day, lambda cursor, run: _execute(cursor, "award", day, run))
+def handwritten_sql(server: Server, name: str, *, day: date = dataset.DAY) -> Timing:
+    """Award with one INSERT ... SELECT ... ON CONFLICT that feeds one score update."""
+    return _time_on_server(
+        server, name, day, lambda cursor, run: _execute(cursor, "award", day, run)
+    )
 
 
-def floor(server: Server, name: str, *, rows: Path, day: date = dataset.DAY) -> Timing:
-    """COPY of the finished rows from a file of the server, and the set-based score update."""
+def copy_finished_rows(server: Server, name: str, *, rows: Path, day: date = dataset.DAY) -> Timing:
+    """COPY the finished ledger rows from a file and update the scores with one statement.
+
+    This is the least work in one session that leaves the same rows in the same tables.
+    """
 
     def write(cursor: psycopg.Cursor, run: int) -> None:
         cursor.execute(f"{COPY} FROM '{rows}'".encode())
         _execute(cursor, "scores", day, run)
 
-    return _in_server(server, name, day, write)
+    return _time_on_server(server, name, day, write)
 
 
 COPY = (
@@ -81,8 +86,8 @@ COPY = (
 )
 
 
-def finished_rows(server: Server, name: str, rows: Path, *, day: date = dataset.DAY) -> None:
-    """Write the ledger of `day`, in order of host, to a file that the server can read."""
+def write_finished_rows(server: Server, name: str, rows: Path, *, day: date = dataset.DAY) -> None:
+    """Write the ledger of `day`, ordered by host, to a file that the server can read."""
     select = COPY.replace("COPY rewards_scorehistory (", "SELECT ").rstrip(")")
     with (
         server.connect(name) as connection,
@@ -102,12 +107,12 @@ def _execute(cursor: psycopg.Cursor, file: str, day: date, run: int) -> None:
     cursor.execute(text, {"day": day, "monday": monday_of(day), "run": run})
 
 
-def _in_server(
+def _time_on_server(
     server: Server, name: str, day: date, write: Callable[[psycopg.Cursor, int], None]
 ) -> Timing:
-    """Time `write` in one transaction with the row of the run it belongs to."""
+    """Time `write` and the writing of its run in one transaction."""
     with server.connect(name) as connection, connection.cursor() as cursor:
-        began = time.perf_counter()
+        started = time.perf_counter()
         with connection.transaction():
             cursor.execute(
                 """
@@ -129,35 +134,35 @@ def _in_server(
                 """,
                 [day, run],
             )
-        return Timing(seconds=time.perf_counter() - began)
+        return Timing(seconds=time.perf_counter() - started)
 
 
-def ordinary_day(server: Server, name: str, *, hosts: int, days: int = 1) -> None:
-    """Make a database in which all hosts were active for `days` days, and on the one before.
+def build_active_days(server: Server, name: str, *, hosts: int, days: int = 1) -> None:
+    """Create a database in which all hosts were active for `days` days and the day before.
 
-    That one is awarded, so that the ledger and the scores are as any run but the first finds them.
+    The day before is awarded, so that the ledger and the scores are not empty.
     """
     dates = [dataset.YESTERDAY + timedelta(days=number) for number in range(days + 1)]
     dataset.build(server, name, hosts=hosts, days=dict.fromkeys(dates, 1.0))
-    handwritten(server, name, day=dataset.YESTERDAY)
-    dataset.settle(server, name)
+    handwritten_sql(server, name, day=dataset.YESTERDAY)
+    dataset.vacuum(server, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What is in the database afterwards; equal outcomes are equal ledgers and true scores."""
+    """The state of a database after a run. Equal outcomes mean equal ledgers."""
 
     awards: int
     ledger: str
-    """Hash of the day's rows, whatever their order; the run and the clock are not in it."""
+    """Order-independent hash of the day's rows, without run and timestamps."""
     wrong_scores: int
-    """Hosts whose lifetime, daily or weekly is not the sum of the ledger."""
+    """Hosts with a lifetime, daily or weekly score that differs from the sum of the ledger."""
 
 
 def outcome(
     server: Server, name: str, *, day: date = dataset.DAY, hosts: int | None = None
 ) -> Outcome:
-    """Look at the database `name`, or at its first `hosts` hosts."""
+    """Return the outcome of all hosts, or of the first `hosts` hosts."""
     with server.connect(name) as connection:
         awards, digest = connection.execute(
             """

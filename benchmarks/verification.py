@@ -1,17 +1,17 @@
-"""verify_ledger against one sequential aggregate of the ledger."""
+"""verify_ledger compared with a sequential aggregate of the ledger."""
 
 import time
 from statistics import median
 from typing import Any
 
 from benchmarks import dataset
-from benchmarks.history import grow
+from benchmarks.history import add_history
 from benchmarks.server import Server
-from benchmarks.variants import ordinary_day, run_worker
+from benchmarks.variants import build_active_days, run_worker
 
-ROWS_FOR_EACH_HOST = 10
+ROWS_PER_HOST = 10
 
-# The target is against the first; the second is what reading the events costs anyone.
+# The target compares with the first one. The second one shows the cost of reading the events.
 AGGREGATES = {
     "one aggregate": """
         SELECT count(*), sum(points) FROM (
@@ -24,8 +24,8 @@ AGGREGATES = {
     """,
 }
 
-# What `grow` leaves out, since awarding does not read it: the activity of the past, the events of
-# all activity, and the shards of the runs.
+# What `add_history` leaves out, because awarding does not read it: activity of the past, events
+# and the batches of the runs.
 _REST = [
     """
     INSERT INTO rewards_dailyactivity
@@ -57,33 +57,34 @@ _REST = [
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Do both on the same ledger, in turn; all activity has been awarded."""
-    ordinary_day(server, "verification", hosts=hosts, days=0)
-    length = grow(server, "verification", rows=hosts * ROWS_FOR_EACH_HOST)
+    """Time all variants on the same ledger in turn. All activity is awarded."""
+    build_active_days(server, "verification", hosts=hosts, days=0)
+    length = add_history(server, "verification", rows=hosts * ROWS_PER_HOST)
     with server.connect("verification") as connection:
         connection.execute("SET session_replication_role = replica")
         for statement in _REST:
             connection.execute(statement, {"day": dataset.YESTERDAY})
-    dataset.settle(server, "verification")
+    dataset.vacuum(server, "verification")
     server.warm("verification")
-    seconds: dict[str, list[float]] = {way: [] for way in ("verify_ledger", *AGGREGATES)}
+    seconds: dict[str, list[float]] = {variant: [] for variant in ("verify_ledger", *AGGREGATES)}
     for _ in range(rounds):
-        for way, statement in AGGREGATES.items():
-            seconds[way].append(_timed(server, statement))
+        for variant, statement in AGGREGATES.items():
+            seconds[variant].append(_time(server, statement))
         timing = run_worker(server, "verification", "command", "verify_ledger")
         seconds["verify_ledger"].append(round(timing.seconds, 3))
     (events,) = server.row("verification", "SELECT count(*) FROM rewards_activityevent")
     return {
         "rows": length,
         "events": events,
-        "ways": {
-            way: {"seconds": taken, "median": median(taken)} for way, taken in seconds.items()
+        "variants": {
+            variant: {"seconds": taken, "median": median(taken)}
+            for variant, taken in seconds.items()
         },
     }
 
 
-def _timed(server: Server, statement: str) -> float:
+def _time(server: Server, statement: str) -> float:
     with server.connect("verification") as connection:
-        began = time.perf_counter()
+        started = time.perf_counter()
         connection.execute(statement.encode())
-        return round(time.perf_counter() - began, 3)
+        return round(time.perf_counter() - started, 3)

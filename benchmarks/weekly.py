@@ -1,4 +1,4 @@
-"""A week awarded, against a day: seven times the facts, fewer awards."""
+"""award_weekly compared with award_daily: seven times the facts, fewer awards."""
 
 from datetime import timedelta
 from statistics import median
@@ -9,11 +9,11 @@ from benchmarks.server import Server
 from benchmarks.variants import ours, run_worker
 
 SHARE = 0.75
-"""Of the hosts who are active on each of the other six days."""
+"""Share of the hosts active on each of the other six days."""
 
 
 def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
-    """Award the same database's day and week, `rounds` times in turn."""
+    """Award a day and a week of the same database in turn; return seconds and awards of both."""
     days = {dataset.MONDAY + timedelta(days=number): SHARE for number in range(7)}
     dataset.build(server, "weekly", hosts=hosts, days=days | {dataset.DAY: 1.0})
     seconds: dict[str, list[float]] = {"award_daily": [], "award_weekly": []}
@@ -25,10 +25,10 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
             weekly = run_worker(
                 server, name, "command", "award_weekly", "--week", str(dataset.MONDAY)
             )
-        for way, timing in (("award_daily", daily), ("award_weekly", weekly)):
-            seconds[way].append(round(timing.seconds, 3))
-            awards[way] = timing.report["runs"][0]["awards"]
+        for variant, timing in (("award_daily", daily), ("award_weekly", weekly)):
+            seconds[variant].append(round(timing.seconds, 3))
+            awards[variant] = timing.report["runs"][0]["awards"]
     return {
-        way: {"seconds": taken, "median": median(taken), "awards": awards[way]}
-        for way, taken in seconds.items()
+        variant: {"seconds": taken, "median": median(taken), "awards": awards[variant]}
+        for variant, taken in seconds.items()
     }

@@ -1,7 +1,7 @@
-"""What runs in a process of its own, with Django: the commands of the engine, and two loops.
+"""Runs one measurement in a process of its own.
 
-`python -m benchmarks.worker WHAT [ARGUMENTS]` prints one JSON object: seconds, those of them in
-which it computed itself, peak memory, and what was awarded or reported.
+`python -m benchmarks.worker JOB [ARGUMENTS]` prints one JSON object: wall-clock seconds, CPU
+seconds of this process, peak memory in bytes, and the job's report.
 """
 
 import io
@@ -20,25 +20,25 @@ from benchmarks.admin_pages import open_pages
 
 
 def peak_memory() -> int:
-    """Return the most memory this process ever had resident, in bytes."""
+    """Return the peak resident memory of this process, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
-    raise AssertionError("Linux tells")
+    raise AssertionError("VmHWM is missing from /proc/self/status; benchmarks need Linux.")
 
 
 def command(*arguments: str) -> dict[str, Any]:
-    """Run a command of the engine and return its report."""
+    """Run a management command and return its report."""
     from django.core.management import call_command
 
-    said = io.StringIO()
-    call_command(*arguments, "--format", "json", stdout=said)
-    report: dict[str, Any] = json.loads(said.getvalue())
+    output = io.StringIO()
+    call_command(*arguments, "--format", "json", stdout=output)
+    report: dict[str, Any] = json.loads(output.getvalue())
     return report
 
 
 def command_in_one_thread(*arguments: str) -> dict[str, Any]:
-    """Run a command without the second thread that a large run is given."""
+    """Run a command without the second thread that large runs use."""
     from rewards.services.awarding import shards
 
     shards.ASSISTED_FROM = sys.maxsize
@@ -46,32 +46,32 @@ def command_in_one_thread(*arguments: str) -> dict[str, Any]:
 
 
 def query_per_host_and_rule(day: str, hosts: str) -> dict[str, Any]:
-    """Ask and write for each host and rule by itself: how such jobs begin."""
+    """Query and write for each host and rule separately: the naive implementation."""
     from rewards.choices import RuleType
     from rewards.models import DailyActivity, Host, RewardRule, ScoreHistory
 
-    counts = {
+    columns = {
         RuleType.DAILY_LOGIN: "logins",
         RuleType.DAILY_AUDIO_CALL_TARGET: "audio_calls",
         RuleType.DAILY_VIDEO_CALL_TARGET: "video_calls",
     }
-    run = _run(day)
+    run = _create_run(day)
     awards = 0
     for host in Host.objects.order_by("id")[: int(hosts)].iterator():
-        for rule_type, column in counts.items():
+        for rule_type, column in columns.items():
             rule = RewardRule.objects.in_force_on(date.fromisoformat(day)).get(rule_type=rule_type)
-            did = DailyActivity.objects.filter(user=host, date=day).values_list(column).first()
-            if did is None or did[0] < rule.threshold:
+            counts = DailyActivity.objects.filter(user=host, date=day).values_list(column).first()
+            if counts is None or counts[0] < rule.threshold:
                 continue
             key = {"user": host, "rule_type": rule_type, "reference_date": day}
             if not ScoreHistory.objects.filter(**key).exists():
-                _pay(host.pk, rule, did[0], day, run)
+                _write_award(host.pk, rule, counts[0], day, run)
                 awards += 1
     return {"awards": awards}
 
 
 def maps_and_two_writes(day: str, hosts: str) -> dict[str, Any]:
-    """Read facts, awards and rules into maps; write each award and its score by itself."""
+    """Read facts, awards and rules into maps; write each award and its score separately."""
     from rewards.choices import Cadence
     from rewards.models import Host, RewardRule
     from rewards.rules import award_judge
@@ -88,19 +88,19 @@ def maps_and_two_writes(day: str, hosts: str) -> dict[str, Any]:
     awarded = hosts_by_awarded_type(
         reference_date=judged, rule_types=[rule.rule_type for rule in rules], span=span
     )
-    run = _run(day)
+    run = _create_run(day)
     awards = 0
     for facts, users in hosts_by_facts(days=[judged], span=span).items():
         for rule, measured in judge(facts):
             paid = awarded.get(rule.rule_type, ())
             for user in users:
                 if user not in paid:
-                    _pay(user, versions[rule.version], measured, day, run)
+                    _write_award(user, versions[rule.version], measured, day, run)
                     awards += 1
     return {"awards": awards}
 
 
-def _run(day: str) -> Any:
+def _create_run(day: str) -> Any:
     from django.utils import timezone
 
     from rewards.choices import Cadence, RunTrigger
@@ -116,8 +116,8 @@ def _run(day: str) -> Any:
     )
 
 
-def _pay(user: int, rule: Any, measured: int, day: str, run: Any) -> None:
-    """Write one award and add it to its score, in one transaction."""
+def _write_award(user: int, rule: Any, measured: int, day: str, run: Any) -> None:
+    """Write one award and update its score in one transaction."""
     from django.db import transaction
     from django.db.models import Case, F, Value, When
 
@@ -148,7 +148,7 @@ def _pay(user: int, rule: Any, measured: int, day: str, run: Any) -> None:
         )
 
 
-WHAT: dict[str, Callable[..., dict[str, Any]]] = {
+JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "command": command,
     "command_in_one_thread": command_in_one_thread,
     "query_per_host_and_rule": query_per_host_and_rule,
@@ -163,12 +163,12 @@ def main() -> None:
     from django.db import connection
 
     connection.ensure_connection()
-    what, *arguments = sys.argv[1:]
-    began, computed = time.perf_counter(), time.process_time()
-    report = WHAT[what](*arguments)
+    job, *arguments = sys.argv[1:]
+    started, cpu_before = time.perf_counter(), time.process_time()
+    report = JOBS[job](*arguments)
     result = {
-        "seconds": time.perf_counter() - began,
-        "cpu": time.process_time() - computed,
+        "seconds": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu_before,
         "memory": peak_memory(),
         "report": report,
     }

@@ -1,17 +1,17 @@
--- What an import needs at the least: the file in a temporary table, the events that are new, and
--- their counts, in one transaction. Rows are believed: nothing is checked, nothing is reported.
-CREATE TEMPORARY TABLE arrived (
+-- The minimum of an import, in one transaction: copy the file to a temporary table, insert the new
+-- events and add up their counts. It trusts every row: no validation, no report.
+CREATE TEMPORARY TABLE imported (
     event_id text, user_id text, kind text, occurred_at timestamptz, seconds integer
 ) ON COMMIT DROP;
-COPY arrived FROM '{file}' (FORMAT csv, HEADER);
-ANALYZE arrived;
+COPY imported FROM '{file}' (FORMAT csv, HEADER);
+ANALYZE imported;
 WITH stored AS (
     INSERT INTO rewards_activityevent
         (source, event_id, user_id, kind, occurred_at, duration_seconds, business_date)
     SELECT 'app', event_id, host.id, kind, occurred_at, seconds,
         (occurred_at AT TIME ZONE 'UTC')::date
-    FROM arrived
-    JOIN rewards_user AS host ON host.external_id = arrived.user_id AND host.is_host
+    FROM imported
+    JOIN rewards_user AS host ON host.external_id = imported.user_id AND host.is_host
     ON CONFLICT (source, event_id) DO NOTHING
     RETURNING user_id, kind, duration_seconds, business_date
 )

@@ -1,4 +1,4 @@
--- The scores of the rows just written, all at once. Every host has a score, as on any day but the first.
+-- Update the scores with the ledger rows of a run. It assumes that every host has a score.
 UPDATE rewards_score AS score SET
     lifetime = score.lifetime + earned.points,
     daily = earned.points + CASE WHEN score.daily_date = %(day)s THEN score.daily ELSE 0 END,
