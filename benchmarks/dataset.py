@@ -72,7 +72,7 @@ _DEFAULTS = """
                 CASE data_type WHEN 'jsonb' THEN '[]' WHEN 'text' THEN ''
                     WHEN 'character varying' THEN '' ELSE '0' END AS value
             FROM information_schema.columns
-            WHERE table_name IN ('rewards_awardrun', 'rewards_awardshard', 'rewards_rewardrule')
+            WHERE table_name IN ('rewards_awardrun', 'rewards_awardbatch', 'rewards_rewardrule')
                 AND is_nullable = 'NO' AND column_default IS NULL AND is_identity = 'NO'
                 AND data_type IN ('jsonb', 'text', 'character varying', 'bigint', 'integer',
                     'smallint')

@@ -21,7 +21,7 @@ from benchmarks.variants import Timing, build_active_days, run_worker
 BATCH = 20_000
 
 TWO_THREADS_FROM = 50_000
-"""Smaller runs use one thread. A copy of ASSISTED_FROM, which cannot be imported without Django."""
+"""Smaller runs use one thread. A copy of SECOND_THREAD_FROM, which cannot be imported without Django."""
 
 DAILY = [rule_type for rule_type, _, _ in dataset.RULES if rule_type.startswith("DAILY_")]
 
@@ -211,7 +211,7 @@ def _opening_and_closing(server: Server, name: str) -> dict[str, float]:
             extract(epoch FROM run.finished_at - last)
         FROM rewards_awardrun AS run CROSS JOIN LATERAL (
             SELECT min(finished_at) AS first, max(finished_at) AS last, count(*) AS number
-            FROM rewards_awardshard WHERE run_id = run.id
+            FROM rewards_awardbatch WHERE run_id = run.id
         ) AS finished
         WHERE reference_date = %s
         """,
@@ -224,7 +224,7 @@ def _start(server: Server, *, hosts: int) -> float:
     """Return the seconds an additional worker needs to start Python, Django and a connection."""
     with server.copy_of(_name(hosts)) as name:
         started = time.perf_counter()
-        run_worker(server, name, "command", "award_shards", NO_RUN)
+        run_worker(server, name, "command", "award_batches", NO_RUN)
         return round(time.perf_counter() - started, 3)
 
 

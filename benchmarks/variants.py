@@ -14,7 +14,7 @@ import psycopg
 
 from benchmarks import dataset
 from benchmarks.server import Server
-from rewards.calendar import monday_of
+from rewards.engine.business_days import monday_of
 
 SQL = Path(__file__).parent / "sql"
 

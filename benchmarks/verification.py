@@ -49,7 +49,7 @@ _REST = [
     ORDER BY date, user_id
     """,
     """
-    INSERT INTO rewards_awardshard (run_id, after_user, through_user, status, finished_at,
+    INSERT INTO rewards_awardbatch (run_id, after_user, through_user, status, finished_at,
         awards, points)
     SELECT id, 0, 1, 'done', finished_at, awards, points FROM rewards_awardrun
     """,

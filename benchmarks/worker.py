@@ -39,9 +39,9 @@ def command(*arguments: str) -> dict[str, Any]:
 
 def command_in_one_thread(*arguments: str) -> dict[str, Any]:
     """Run a command without the second thread that large runs use."""
-    from rewards.services.awarding import shards
+    from rewards.services.awarding import batches
 
-    shards.ASSISTED_FROM = sys.maxsize
+    batches.SECOND_THREAD_FROM = sys.maxsize
     return command(*arguments)
 
 
@@ -73,25 +73,27 @@ def query_per_host_and_rule(day: str, hosts: str) -> dict[str, Any]:
 def maps_and_two_writes(day: str, hosts: str) -> dict[str, Any]:
     """Read facts, awards and rules into maps; write each award and its score separately."""
     from rewards.choices import Cadence
-    from rewards.models import Host, RewardRule
-    from rewards.rules import award_judge
-    from rewards.selectors.activity import Span, hosts_by_facts
-    from rewards.selectors.ledger import hosts_by_awarded_type
-    from rewards.selectors.rules import rules_in_force
+    from rewards.engine.evaluators import award_evaluator
+    from rewards.engine.periods import Period
+    from rewards.models import Host
+    from rewards.selectors.activity import IdRange, users_by_facts
+    from rewards.selectors.ledger import users_by_awarded_type
+    from rewards.selectors.rules import active_versions, to_rule
 
-    judged = date.fromisoformat(day)
-    rules = rules_in_force(cadence=Cadence.DAILY, day=judged)
-    versions = RewardRule.objects.in_bulk([rule.version for rule in rules])
-    judge = award_judge(rules)
+    evaluated = date.fromisoformat(day)
+    active = active_versions(period=Period(Cadence.DAILY, evaluated))
+    versions = {version.pk: version for version in active}
+    rules = [to_rule(version) for version in active]
+    evaluate = award_evaluator(rules)
     last = Host.objects.order_by("id").values_list("id", flat=True)[int(hosts) - 1]
-    span = Span(0, last)
-    awarded = hosts_by_awarded_type(
-        reference_date=judged, rule_types=[rule.rule_type for rule in rules], span=span
+    id_range = IdRange(0, last)
+    awarded = users_by_awarded_type(
+        reference_date=evaluated, rule_types=[rule.rule_type for rule in rules], id_range=id_range
     )
     run = _create_run(day)
     awards = 0
-    for facts, users in hosts_by_facts(days=[judged], span=span).items():
-        for rule, measured in judge(facts):
+    for facts, users in users_by_facts(days=[evaluated], id_range=id_range).items():
+        for rule, measured in evaluate(facts):
             paid = awarded.get(rule.rule_type, ())
             for user in users:
                 if user not in paid:

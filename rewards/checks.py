@@ -14,12 +14,12 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connection
 from django.utils import timezone
 
-from rewards.choices import RULE_TERMS, RuleType
-from rewards.exceptions import ZoneChanged
+from rewards.choices import RULE_TYPE_SPECS, RuleType
+from rewards.engine.evaluators import EVALUATORS
+from rewards.exceptions import TimeTimeZoneChanged
 from rewards.models import ScoreHistory
 from rewards.models.ledger import AWARD_ONCE
-from rewards.rules import EVALUATORS
-from rewards.services.zone import require_zone_of_events
+from rewards.services.time_zone import require_unchanged_time_zone
 
 MAX_SKEW = timedelta(seconds=5)
 
@@ -35,7 +35,7 @@ def rule_types_are_complete(
             hint=f"A rule type is a member of RuleType and a row of {name}.",
             id="rewards.E001",
         )
-        for name, found in (("RULE_TERMS", RULE_TERMS), ("EVALUATORS", EVALUATORS))
+        for name, found in (("RULE_TYPE_SPECS", RULE_TYPE_SPECS), ("EVALUATORS", EVALUATORS))
         if (differing := found.keys() ^ set(RuleType))
     ]
 
@@ -79,8 +79,8 @@ def zone_is_the_one_of_the_activity(
     if not _is_migrated(databases):
         return []
     try:
-        require_zone_of_events()
-    except ZoneChanged as changed:
+        require_unchanged_time_zone()
+    except TimeTimeZoneChanged as changed:
         return [Error(str(changed), hint="Set REWARDS_TIME_ZONE back.", id="rewards.E003")]
     return []
 

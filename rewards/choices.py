@@ -1,22 +1,24 @@
-"""The closed vocabularies of the application and the limits that belong to them."""
+"""The enumerations of the application, and the limits that belong to them."""
 
 from typing import NamedTuple
 
 from django.db import models
 
+from rewards.wording import count
+
 
 class Cadence(models.TextChoices):
-    """How often a rule is judged, and so what its reference date names."""
+    """How often a rule is evaluated, and what its reference date means."""
 
     DAILY = "daily", "Daily"
-    """The reference date is the business day judged."""
+    """The reference date is the business day evaluated."""
 
     WEEKLY = "weekly", "Weekly"
-    """The reference date is the Monday of the week judged."""
+    """The reference date is the Monday of the week evaluated."""
 
 
 class ActivityKind(models.TextChoices):
-    """What a host did."""
+    """The kind of an activity event."""
 
     LOGIN = "login", "Login"
     AUDIO_CALL = "audio_call", "Audio call"
@@ -24,7 +26,7 @@ class ActivityKind(models.TextChoices):
 
 
 class RuleType(models.TextChoices):
-    """What a host can be paid for. Each member has its row in RULE_TERMS and its evaluator."""
+    """What can be rewarded. Each member has a row in RULE_TYPE_SPECS and an evaluator."""
 
     DAILY_LOGIN = "DAILY_LOGIN", "Daily login"
     DAILY_AUDIO_CALL_TARGET = "DAILY_AUDIO_CALL_TARGET", "Daily audio call target"
@@ -32,77 +34,85 @@ class RuleType(models.TextChoices):
     WEEKLY_CONSISTENCY = "WEEKLY_CONSISTENCY", "Weekly consistency"
 
 
-class RuleTerms(NamedTuple):
-    """What is fixed for a rule type; the numbers an admin may choose lie inside it."""
+class RuleTypeSpec(NamedTuple):
+    """What is fixed for a rule type: versions choose a threshold and points within limits."""
 
     cadence: Cadence
     max_threshold: int
-    measure: str
-    """The one of a host's facts that is held against the threshold."""
-    counted: str
-    """What that is, for people."""
+    metric: str
+    """The field of Facts that is compared with the threshold."""
+    noun: str
+    """What the metric counts, in the singular."""
+
+    @property
+    def counted(self) -> str:
+        """What the metric counts, in the plural."""
+        return f"{self.noun}s"
+
+    @property
+    def per_period(self) -> str:
+        return "a week" if self.cadence == Cadence.WEEKLY else "a day"
 
     @property
     def unit(self) -> str:
-        """What a threshold is written in."""
-        return f"{self.counted} a {'week' if self.cadence == Cadence.WEEKLY else 'day'}"
+        """The unit of a threshold: "logins a day"."""
+        return f"{self.counted} {self.per_period}"
 
-    def amount(self, threshold: int) -> str:
-        """Return a threshold in its unit."""
-        unit = self.unit if threshold != 1 else self.unit.replace("s a ", " a ")
-        return f"{threshold:,} {unit}"
+    def format_threshold(self, threshold: int) -> str:
+        """Return a threshold with its unit: "1 login a day", "5 active days a week"."""
+        return f"{count(threshold, self.noun)} {self.per_period}"
 
 
-RULE_TERMS: dict[RuleType, RuleTerms] = {
-    RuleType.DAILY_LOGIN: RuleTerms(Cadence.DAILY, 100, "logins", "logins"),
-    RuleType.DAILY_AUDIO_CALL_TARGET: RuleTerms(
-        Cadence.DAILY, 10_000, "audio_calls", "completed audio calls"
+RULE_TYPE_SPECS: dict[RuleType, RuleTypeSpec] = {
+    RuleType.DAILY_LOGIN: RuleTypeSpec(Cadence.DAILY, 100, "logins", "login"),
+    RuleType.DAILY_AUDIO_CALL_TARGET: RuleTypeSpec(
+        Cadence.DAILY, 10_000, "audio_calls", "completed audio call"
     ),
-    RuleType.DAILY_VIDEO_CALL_TARGET: RuleTerms(
-        Cadence.DAILY, 10_000, "video_calls", "completed video calls"
+    RuleType.DAILY_VIDEO_CALL_TARGET: RuleTypeSpec(
+        Cadence.DAILY, 10_000, "video_calls", "completed video call"
     ),
-    RuleType.WEEKLY_CONSISTENCY: RuleTerms(Cadence.WEEKLY, 7, "active_days", "active days"),
+    RuleType.WEEKLY_CONSISTENCY: RuleTypeSpec(Cadence.WEEKLY, 7, "active_days", "active day"),
 }
 
 MIN_THRESHOLD = 1
-MAX_THRESHOLD = max(terms.max_threshold for terms in RULE_TERMS.values())
-"""Of all rule types; each has its own in RULE_TERMS."""
+MAX_THRESHOLD = max(spec.max_threshold for spec in RULE_TYPE_SPECS.values())
+"""Of all rule types; each has its own in RULE_TYPE_SPECS."""
 MIN_POINTS = 1
 MAX_POINTS = 1_000_000
 MAX_CALL_SECONDS = 86_400
 
 
 class RunStatus(models.TextChoices):
-    """How far a run has come."""
+    """The status of a run."""
 
     RUNNING = "running", "Running"
-    """Opened and not closed: alive while a process holds its lock, interrupted otherwise."""
+    """Opened and not closed; interrupted when no process holds its lock."""
 
     DONE = "done", "Done"
-    """Every shard was judged and written."""
+    """Every batch was evaluated and written."""
 
     PARTIAL = "partial", "Partial"
-    """Some shards failed or were deferred; all others were written."""
+    """Some batches failed or were deferred; all others were written."""
 
     FAILED = "failed", "Failed"
-    """No shard could be written."""
+    """No batch could be written."""
 
 
-class ShardStatus(models.TextChoices):
-    """What became of one span of hosts of a run."""
+class BatchStatus(models.TextChoices):
+    """The status of a batch of a run."""
 
     PENDING = "pending", "Pending"
     DONE = "done", "Done"
 
     DEFERRED = "deferred", "Deferred"
-    """Other processes were in the way for too long; the next run does it."""
+    """It kept meeting conflicts with other processes; the next run awards it."""
 
     FAILED = "failed", "Failed"
-    """It cannot be done until someone mends the cause."""
+    """It fails again until the cause is fixed."""
 
 
 class RunTrigger(models.TextChoices):
-    """Who asked for a run."""
+    """What started a run."""
 
     COMMAND = "command", "Command line"
     BEAT = "beat", "Schedule"

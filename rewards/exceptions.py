@@ -18,14 +18,14 @@ class UsageError(RewardsError):
 
 
 class BadPeriod(UsageError):
-    """A day or week that cannot be judged, or not yet."""
+    """A day or week that cannot be evaluated, or not yet."""
 
 
 class RuleRefused(UsageError):
     """A rule version that may not be written."""
 
 
-class FirstDayRefused(RuleRefused):
+class InvalidStartDate(RuleRefused):
     """A day on which a rule version may not begin."""
 
 
@@ -41,11 +41,11 @@ class BadFile(UsageError):
     """An input file that cannot be read at all."""
 
 
-class TooMuchToRead(RewardsError):
+class QueryTimedOut(RewardsError):
     """A question whose answer takes longer than anyone waits for it."""
 
 
-class ZoneChanged(UsageError):
+class TimeTimeZoneChanged(UsageError):
     """The configured zone is not the one in which the activity was counted."""
 
 

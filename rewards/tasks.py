@@ -1,4 +1,4 @@
-"""What the workers do: each task is named like the command that does the same by hand."""
+"""The Celery tasks. Each has the name of the command that does the same."""
 
 import logging
 import time
@@ -9,50 +9,53 @@ from django.utils import timezone
 from rewards.choices import RunTrigger
 from rewards.exceptions import AlreadyRunning, QueueUnreachable
 from rewards.models import AwardRun
-from rewards.services import queue
-from rewards.services.awarding import Labour
-from rewards.services.awarding import award_shards as award_shards_of
+from rewards.services import worker_queue
+from rewards.services.awarding.options import RunOptions
+from rewards.services.awarding.run import join_run
 from rewards.services.due import award_due as award_all_due
 
 logger = logging.getLogger(__name__)
 
 WORK_SECONDS = 60
-"""After so long a task makes way, and asks to be continued: far below every time limit."""
+"""A task stops after this many seconds and enqueues itself again, far below
+CELERY_TASK_SOFT_TIME_LIMIT."""
 
 
 @shared_task(name="award_due")
 def award_due() -> None:
-    """Award what is due, with the help of every worker that is free. Beat rings it."""
-    labour = Labour(invite=_invite, until=time.monotonic() + WORK_SECONDS)
-    report = award_all_due(now=timezone.now(), trigger=RunTrigger.BEAT, labour=labour)
+    """Award what is due, together with other workers. Scheduled by beat."""
+    options = RunOptions(
+        notify_workers=_try_to_notify_workers, deadline=time.monotonic() + WORK_SECONDS
+    )
+    report = award_all_due(now=timezone.now(), trigger=RunTrigger.BEAT, options=options)
     if not report.is_complete:
-        _ask_again("award_due")
+        _try_to_enqueue("award_due")
 
 
-@shared_task(name="award_shards")
-def award_shards(run: int) -> None:
-    """Judge shards of the run with this primary key until there is none left to take."""
-    labour = Labour(until=time.monotonic() + WORK_SECONDS)
+@shared_task(name="award_batches")
+def award_batches(run: int) -> None:
+    """Award batches of the run with this primary key until none is left to claim."""
+    options = RunOptions(deadline=time.monotonic() + WORK_SECONDS)
     try:
-        has_ended = award_shards_of(run=run, labour=labour)
-    except AlreadyRunning as other:
-        logger.info("not joined: %s", other)
+        has_ended = join_run(run_id=run, options=options)
+    except AlreadyRunning as error:
+        logger.info("not joined: %s", error)
         return
-    if not has_ended and labour.is_over:
-        _ask_again("award_shards", run)
+    if not has_ended and options.is_expired:
+        _try_to_enqueue("award_batches", run)
 
 
-def _invite(run: AwardRun) -> None:
-    """Ask for help, which this worker can do without."""
+def _try_to_notify_workers(run: AwardRun) -> None:
+    """Notify workers; a broker outage is only logged."""
     try:
-        queue.invite_workers(run)
+        worker_queue.notify_workers(run)
     except QueueUnreachable as error:
         logger.warning("%s", error)
 
 
-def _ask_again(task: str, *arguments: int) -> None:
-    """Ask to be continued; should that be lost, the next tick goes on, if nobody else does."""
+def _try_to_enqueue(task: str, *arguments: int) -> None:
+    """Enqueue the task again; if the message is lost, the next tick continues."""
     try:
-        queue.send(task, *arguments)
+        worker_queue.enqueue(task, *arguments)
     except QueueUnreachable as error:
         logger.warning("%s", error)

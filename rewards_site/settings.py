@@ -176,7 +176,7 @@ REWARDS_OVERDUE_MINUTES = env_int("REWARDS_OVERDUE_MINUTES", default=60, least=1
 """A period that is not awarded so long after its end is overdue."""
 
 REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, least=1, most=1_000_000)
-"""Hosts judged and written in one transaction."""
+"""Hosts evaluated and written in one transaction."""
 
 
 # --- Celery -----------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 import factory
 from django.contrib.auth.hashers import make_password
 
-from rewards.calendar import monday_of
 from rewards.choices import ActivityKind, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.engine.business_days import monday_of
 from rewards.models import (
     ActivityEvent,
     AwardRun,

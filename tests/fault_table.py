@@ -16,7 +16,7 @@ _survived: Counter[tuple[str, str]] = Counter()
 def fault(request: pytest.FixtureRequest) -> Recorder:
     """Return a function of (number of the fault, its name, times injected) to be called once.
 
-    Call it when the fault has fired and before judging what came of it. The fault counts as
+    Call it when the fault has fired and before evaluating what came of it. The fault counts as
     survived when the test passes.
     """
 

@@ -13,7 +13,7 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from tests.disturbed import BARRIER
+from tests.fault_injection import BARRIER
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 120
@@ -95,8 +95,8 @@ def manage(*arguments: str, **settings: str) -> tuple[int, str, str]:
 
 
 def disturbed(*arguments: str, **settings: str) -> subprocess.Popen[str]:
-    """Start a command under `tests.disturbed`."""
-    return start(["-m", "tests.disturbed", *arguments], **settings)
+    """Start a command under `tests.fault_injection`."""
+    return start(["-m", "tests.fault_injection", *arguments], **settings)
 
 
 def measured(*arguments: str, **settings: str) -> tuple[int, str, float]:

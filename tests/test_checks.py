@@ -9,7 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from rewards import checks
-from rewards.choices import RULE_TERMS, RuleType
+from rewards.choices import RULE_TYPE_SPECS, RuleType
 from tests.factories import ActivityEventFactory
 
 
@@ -42,9 +42,9 @@ def test_nothing_is_found_where_all_is_well():
     assert [message.id for message in messages if message.id.startswith("rewards.")] == []
 
 
-@pytest.mark.parametrize("name", ["RULE_TERMS", "EVALUATORS"])
+@pytest.mark.parametrize("name", ["RULE_TYPE_SPECS", "EVALUATORS"])
 def test_a_rule_type_without_its_row_is_found(name, monkeypatch):
-    rows = {rule_type: RULE_TERMS[rule_type] for rule_type in list(RuleType)[1:]}
+    rows = {rule_type: RULE_TYPE_SPECS[rule_type] for rule_type in list(RuleType)[1:]}
     monkeypatch.setattr(checks, name, rows)
 
     (message,) = checks.rule_types_are_complete(None)

@@ -5,7 +5,7 @@ import re
 
 from django.core.management import get_commands
 
-from rewards.choices import MIN_THRESHOLD, RULE_TERMS
+from rewards.choices import MIN_THRESHOLD, RULE_TYPE_SPECS
 from rewards.exceptions import RewardsError
 from tests.processes import ROOT
 
@@ -67,7 +67,7 @@ def test_the_readme_has_a_row_for_each_rule_type_with_its_limits():
             str(MIN_THRESHOLD),
             f"{terms.max_threshold:,}",
         )
-        for rule_type, terms in RULE_TERMS.items()
+        for rule_type, terms in RULE_TYPE_SPECS.items()
     ]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from rewards.calendar import ONE_WEEK, days_between
-from rewards.services import ingest
+from rewards.engine.business_days import ONE_WEEK, days_between
+from rewards.services.activity import importing
 from tests.processes import ROOT, manage
 
 SAMPLE = ROOT / "rewards" / "sample" / "collegemsg-2004-04.csv"
@@ -109,7 +109,7 @@ def test_the_size_of_batches_does_not_matter(
     hosts, lines, committed, settings, monkeypatch, tmp_path
 ):
     settings.REWARDS_BATCH_SIZE = hosts
-    monkeypatch.setattr(ingest, "CHUNK_LINES", lines)
+    monkeypatch.setattr(importing, "CHUNK_LINES", lines)
 
     in_process("import_activity", SAMPLE, "--create-hosts")
     set_rules()

@@ -8,10 +8,10 @@ from django.test.utils import CaptureQueriesContext
 
 from rewards.choices import RuleType
 from rewards.models import AwardRun, Score, ScoreHistory
-from rewards.selectors.activity import Span, hosts_by_facts
+from rewards.selectors.activity import IdRange, users_by_facts
 from tests.factories import RewardRuleFactory
 from tests.processes import measured
-from tests.test_wrong_turns import LONG_AGO
+from tests.test_known_pitfalls import LONG_AGO
 
 HOSTS = 100_000
 
@@ -62,7 +62,7 @@ def test_a_batch_reads_its_own_hosts_only(days):
 
     hosts, plan = _explained(
         days=[LONG_AGO + timedelta(days=number) for number in range(days)],
-        span=Span(last - 100, last),
+        id_range=IdRange(last - 100, last),
     )
 
     assert hosts == 100
@@ -89,7 +89,7 @@ def test_a_batch_of_a_day_that_no_statistics_know_compares_nobody_with_everybody
 
     hosts, plan = _explained(
         days=[LONG_AGO + timedelta(days=7 + number) for number in range(days)],
-        span=Span(last - 1_000, last),
+        id_range=IdRange(last - 1_000, last),
     )
 
     assert hosts == 500
@@ -99,7 +99,7 @@ def test_a_batch_of_a_day_that_no_statistics_know_compares_nobody_with_everybody
 def _explained(*, days, span):
     """Return how many hosts a batch of `span` reads the facts of, and the plan that found them."""
     with CaptureQueriesContext(connection) as captured:
-        facts = hosts_by_facts(days=days, span=span)
+        facts = users_by_facts(days=days, span=span)
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN (ANALYZE, FORMAT json) " + captured[0]["sql"])
             ((plan,),) = cursor.fetchone()

@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from rewards.admin.day_filter import DayRangeFilter
+from rewards.admin.formatting import duration, host_link, moment, number
 from rewards.admin.host_search import HostSearchAdmin
-from rewards.admin.wording import duration, host_link, moment, number
 from rewards.choices import ActivityKind
 from rewards.models import ActivityEvent, DailyActivity
 

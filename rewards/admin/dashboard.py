@@ -5,23 +5,28 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from rewards.admin.formatting import number, week
 from rewards.admin.leaderboard import ranked, week_query
-from rewards.admin.wording import number, week
-from rewards.calendar import ONE_WEEK, days_between, last_closed_day, monday_of, sunday_of
 from rewards.choices import Cadence, RuleType
+from rewards.engine.business_days import (
+    ONE_WEEK,
+    days_between,
+    last_closed_day,
+    monday_of,
+    sunday_of,
+)
+from rewards.engine.periods import Period, PeriodState, PeriodStatus, due_periods
 from rewards.models import AwardRun, DailyActivity, RewardRule
-from rewards.rules.periods import Period, PeriodState, due_periods
 from rewards.selectors.leaders import leaders_by_journal
-from rewards.selectors.runs import latest_judged_day, run_totals
+from rewards.selectors.periods import period_statuses
+from rewards.selectors.runs import latest_evaluated_day, run_totals
+from rewards.selectors.time_zone import business_time_zone
 from rewards.selectors.totals import DayTotal, totals_by_day
-from rewards.services.due import periods
 
 DAYS = 28
 """Days of the charts, up to the latest one that has ended."""
@@ -55,8 +60,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if not request.user.has_perms(["rewards.view_awardrun", "rewards.view_score"]):
         return context | {"has_no_role": True}
     now = timezone.now()
-    # What is shown as latest is what was judged latest; whether that is late, the runs say.
-    day = latest_judged_day() or last_closed_day(now, ZoneInfo(settings.REWARDS_TIME_ZONE))
+    # What is shown as latest is what was evaluated latest; whether that is late, the runs say.
+    day = latest_evaluated_day() or last_closed_day(now, business_time_zone())
     monday = monday_of(day)
     first_day = day - timedelta(days=DAYS - 1)
     totals = totals_by_day(first=first_day, last=day)
@@ -64,7 +69,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "steps": _first_steps(),
         "latest": _latest(day),
         "week": _week(totals, monday, is_over=day == sunday_of(monday)),
-        "health": _health(list(periods(now=now))),
+        "health": _health(list(period_statuses(now=now))),
         "charts": [
             ("Points a day", _chart(totals, first_day, day, "points")),
             ("Awards a day", _chart(totals, first_day, day, "awards")),
@@ -111,14 +116,14 @@ def _first_steps() -> list[dict[str, Any]]:
 
 
 def _latest(day: date) -> dict[str, Any]:
-    """Return what a day came to, if it has been judged."""
-    total = run_totals(first=day, last=day).get((Cadence.DAILY, day))
+    """Return what a day came to, if it has been evaluated."""
+    total = run_totals(first=day, last=day).get(Period(Cadence.DAILY, day))
     if total is None:
         return {"day": str(day)}
     return {
         "day": str(day),
-        "share": f"{100 * total.rewarded / total.hosts:.0f} %" if total.hosts else "0 %",
-        "rewarded": number(total.rewarded),
+        "share": f"{100 * total.hosts_rewarded / total.hosts:.0f} %" if total.hosts else "0 %",
+        "rewarded": number(total.hosts_rewarded),
         "active": number(total.hosts),
         "awards": number(total.awards),
         "points": number(total.points),
@@ -141,9 +146,9 @@ def _week(totals: Iterable[DayTotal], monday: date, *, is_over: bool) -> dict[st
     }
 
 
-def _health(known: Sequence[Period]) -> dict[str, Any]:
+def _health(known: Sequence[PeriodStatus]) -> dict[str, Any]:
     """Return how many periods are due, missing, failed, late and so on."""
-    counts = Counter(period.state for period in known)
+    counts = Counter(status.state for status in known)
     due = sum(1 for _ in due_periods(iter(known)))
     return {
         "due": due,

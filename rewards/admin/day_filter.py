@@ -11,7 +11,7 @@ from django.db.models import Field, Max, Model, QuerySet
 from django.http import HttpRequest
 
 from rewards.admin.theme import RangeDateForm
-from rewards.calendar import parse_day
+from rewards.engine.business_days import parse_day
 
 
 class DayRangeFilter(FieldListFilter):

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from rewards.admin.theme import DateWidget, TextWidget
-from rewards.calendar import parse_day
+from rewards.engine.business_days import parse_day
 
 _DIGITS = re.compile(r"[0-9]{1,12}")
 

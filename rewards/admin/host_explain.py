@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from rewards.admin.formatting import duration, link, moment, number, period_of_rule
 from rewards.admin.host_page import explain_url
-from rewards.admin.wording import duration, link, moment, number, period_of_rule
-from rewards.calendar import FIRST_DAY, LAST_DAY, ONE_DAY
-from rewards.choices import RULE_TERMS, Cadence
+from rewards.choices import RULE_TYPE_SPECS, Cadence
+from rewards.engine.business_days import FIRST_DAY, LAST_DAY, ONE_DAY
 from rewards.models import DailyActivity, Host
-from rewards.services.explain import Explanation, Outcome, RuleExplanation, explain
+from rewards.reports.explain.explanation import Explanation, Outcome, RuleExplanation, explain
 
 COLOURS = {
     Outcome.AWARDED: "success",
@@ -81,7 +81,7 @@ def _details(rule: RuleExplanation) -> list[tuple[str, Any]]:
         text = f"{award.points:,} points, written at {moment(award.created_at)}"
         details.append(("Ledger", link(text, "rewards_scorehistory_change", award.pk)))
     if run is not None:
-        cadence = "weekly" if RULE_TERMS[rule.rule_type].cadence == Cadence.WEEKLY else "daily"
+        cadence = "weekly" if RULE_TYPE_SPECS[rule.rule_type].cadence == Cadence.WEEKLY else "daily"
         text = f"{cadence} run, attempt {run.attempt}, {run.get_status_display().lower()}"
         name = "Written by" if award is not None else "Latest run"
         details.append((name, link(text, "rewards_awardrun_change", run.pk)))

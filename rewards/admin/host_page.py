@@ -10,8 +10,9 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from rewards.admin.wording import link, number, week
-from rewards.calendar import (
+from rewards.admin.formatting import link, number, week
+from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
+from rewards.engine.business_days import (
     FIRST_DAY,
     LAST_DAY,
     ONE_DAY,
@@ -20,7 +21,6 @@ from rewards.calendar import (
     monday_of,
     week_days,
 )
-from rewards.choices import RULE_TERMS, Cadence, RuleType
 from rewards.models import DailyActivity, Host, Score, ScoreHistory
 from rewards.selectors.hosts import activity_of_host, awards_of_host
 
@@ -86,7 +86,7 @@ def _known(activity: Mapping[date, DailyActivity], awards: Iterable[ScoreHistory
         cadence: defaultdict(list) for cadence in Cadence
     }
     for award in awards:
-        cadence = RULE_TERMS[RuleType(award.rule_type)].cadence
+        cadence = RULE_TYPE_SPECS[RuleType(award.rule_type)].cadence
         by_cadence[cadence][award.reference_date].append(award)
     return _Known(
         activity=activity, daily=by_cadence[Cadence.DAILY], weekly=by_cadence[Cadence.WEEKLY]
@@ -196,7 +196,7 @@ def _month_row(host: Host, known: _Known, day: date) -> list[str | SafeString]:
 
 
 def _award(award: ScoreHistory) -> SafeString:
-    terms = RULE_TERMS[RuleType(award.rule_type)]
+    terms = RULE_TYPE_SPECS[RuleType(award.rule_type)]
     what = terms.counted.removeprefix("completed ")
     week_of = "week: " if terms.cadence == Cadence.WEEKLY else ""
     text = f"{week_of}{award.measured:,} of {award.threshold:,} {what}"

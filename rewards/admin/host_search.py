@@ -7,7 +7,7 @@ from django.db.models import Max, Min, Model, QuerySet
 from django.http import HttpRequest
 
 from rewards.admin.big_list import ReadOnlyAdmin
-from rewards.calendar import days_between
+from rewards.engine.business_days import days_between
 from rewards.models import User
 
 Row = TypeVar("Row", bound=Model)

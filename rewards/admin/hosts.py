@@ -18,11 +18,11 @@ from django.utils import timezone
 
 from rewards.admin.big_list import BigListAdmin
 from rewards.admin.fields import DayField
+from rewards.admin.formatting import business_today, moment, number, week
 from rewards.admin.host_explain import explained
 from rewards.admin.host_page import about, parse_month, score_of
 from rewards.admin.theme import badge
-from rewards.admin.wording import business_today, moment, number, week
-from rewards.calendar import ONE_DAY
+from rewards.engine.business_days import ONE_DAY
 from rewards.models import Host
 from rewards.selectors.hosts import hosts_named
 

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db import OperationalError, connection, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,18 +18,17 @@ from import_export.widgets import IntegerWidget
 
 from rewards.admin.export import download, refusal
 from rewards.admin.fields import DayField, DayInput
+from rewards.admin.formatting import business_today, host_link, number
 from rewards.admin.host_search import HostSearchAdmin
-from rewards.admin.wording import business_today, host_link, number
-from rewards.calendar import ONE_DAY, ONE_WEEK, monday_of, sunday_of
+from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of, sunday_of
+from rewards.exceptions import QueryTimedOut
 from rewards.models import Score, User
 from rewards.selectors.leaders import Leader, leaders, leaders_by_journal, paid_hosts, ranking
-from rewards.selectors.runs import latest_judged_day
-from rewards.services.runs import MAX_LEADERS
+from rewards.selectors.runs import latest_evaluated_day
+from rewards.selectors.time_limits import query_time_limit
+from rewards.services.awarding.journal import MAX_LEADERS
 
-PATIENCE = "15s"
-"""How long the database may add up for a page before the reader is asked for fewer days."""
-
-QUERY_CANCELED = "57014"
+PAGE_TIMEOUT_MS = 15_000
 
 
 class PeriodForm(forms.Form):
@@ -151,8 +149,8 @@ def ranked(found: Sequence[Leader]) -> list[Ranked]:
 
 
 def latest_monday() -> date:
-    """Return the Monday of the week of the latest day judged, which scores call weekly too."""
-    return monday_of(latest_judged_day() or business_today() - ONE_DAY)
+    """Return the Monday of the week of the latest day evaluated, which scores call weekly too."""
+    return monday_of(latest_evaluated_day() or business_today() - ONE_DAY)
 
 
 def week_query(monday: date) -> str:
@@ -182,10 +180,7 @@ def _leaders(first: date, last: date) -> list[Leader] | None:
     if first == monday_of(first) and last == sunday_of(first):
         return leaders_by_journal(monday=first)
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [PATIENCE])
+        with query_time_limit(milliseconds=PAGE_TIMEOUT_MS):
             return leaders(first=first, last=last, limit=MAX_LEADERS)
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", "") != QUERY_CANCELED:
-            raise
+    except QueryTimedOut:
         return None

@@ -13,8 +13,7 @@ from import_export.resources import ModelResource
 
 from rewards.admin.day_filter import DayRangeFilter
 from rewards.admin.export import download, refusal
-from rewards.admin.host_search import HostSearchAdmin
-from rewards.admin.wording import (
+from rewards.admin.formatting import (
     business_today,
     host_link,
     link,
@@ -23,6 +22,7 @@ from rewards.admin.wording import (
     period_of_rule,
     terms,
 )
+from rewards.admin.host_search import HostSearchAdmin
 from rewards.models import ScoreHistory
 
 

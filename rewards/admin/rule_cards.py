@@ -8,10 +8,10 @@ from typing import Any
 
 from django.urls import reverse
 
+from rewards.admin.formatting import moment
 from rewards.admin.rule_form import writer
-from rewards.admin.wording import moment
-from rewards.calendar import ONE_DAY
 from rewards.choices import RuleType
+from rewards.engine.business_days import ONE_DAY
 from rewards.models import RewardRule
 
 STATES = {

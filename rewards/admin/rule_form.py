@@ -10,22 +10,22 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils.html import format_html_join
 
 from rewards.admin.fields import DayField, WholeNumberField
+from rewards.admin.formatting import moment
 from rewards.admin.theme import TextWidget
-from rewards.admin.wording import moment
 from rewards.choices import (
     MAX_POINTS,
     MAX_THRESHOLD,
     MIN_POINTS,
     MIN_THRESHOLD,
-    RULE_TERMS,
+    RULE_TYPE_SPECS,
     RuleType,
 )
-from rewards.exceptions import FirstDayRefused, RuleChanged, RuleRefused
+from rewards.exceptions import InvalidStartDate, RuleChanged, RuleRefused
 from rewards.models import RewardRule, User
 from rewards.models.rule import MAX_REASON
-from rewards.selectors.rules import latest_version, mark_of
+from rewards.reports.preview import SPANS
+from rewards.selectors.rules import latest_version, version_token
 from rewards.services import rules
-from rewards.services.preview import SPANS
 
 
 def summary(rule: RewardRule) -> str:
@@ -88,7 +88,7 @@ class RuleForm(forms.ModelForm[RewardRule]):
         self.before = summary(self.instance) if self.instance.pk else ""
         if self.rule_type is not None:
             self.instance.rule_type = self.rule_type
-            self.initial["seen"] = mark_of(latest_version(rule_type=self.rule_type))
+            self.initial["seen"] = version_token(latest_version(rule_type=self.rule_type))
         else:
             # Nothing is chosen before someone chooses.
             self.fields["rule_type"] = forms.ChoiceField(
@@ -113,9 +113,9 @@ class RuleForm(forms.ModelForm[RewardRule]):
         assert isinstance(field, WholeNumberField)  # noqa: S101 - tells the type checker
         chosen = self.rule_type or self.data.get("rule_type", "")
         if chosen in RuleType.values:
-            field.most = RULE_TERMS[RuleType(chosen)].max_threshold
+            field.most = RULE_TYPE_SPECS[RuleType(chosen)].max_threshold
         if self.rule_type is not None:
-            field.label = RULE_TERMS[self.rule_type].unit.capitalize()
+            field.label = RULE_TYPE_SPECS[self.rule_type].unit.capitalize()
             field.help_text = f"How much is enough: {_limits(self.rule_type)}."
         else:
             field.help_text = format_html_join(
@@ -151,7 +151,7 @@ class RuleForm(forms.ModelForm[RewardRule]):
                     self.add_error(None, "There is exactly this version already.")
         except RuleChanged:
             self.add_error(None, f"{_last_change(rule_type)} Reload this page to go on from there.")
-        except FirstDayRefused as refusal:
+        except InvalidStartDate as refusal:
             self.add_error("starts_on", str(refusal))
         except RuleRefused as refusal:
             self.add_error(None, str(refusal))
@@ -162,7 +162,7 @@ class RuleForm(forms.ModelForm[RewardRule]):
 
 
 def _limits(rule_type: RuleType) -> str:
-    fixed = RULE_TERMS[rule_type]
+    fixed = RULE_TYPE_SPECS[rule_type]
     return f"{MIN_THRESHOLD:,}–{fixed.max_threshold:,} {fixed.unit}"  # noqa: RUF001 - a range
 
 

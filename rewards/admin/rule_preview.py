@@ -6,11 +6,11 @@ from typing import Any
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from rewards.admin.wording import host_link, number, terms
-from rewards.choices import RULE_TERMS, Cadence
-from rewards.rules import Rule
+from rewards.admin.formatting import host_link, number, terms
+from rewards.choices import RULE_TYPE_SPECS, Cadence
+from rewards.engine.values import Rule
+from rewards.reports.preview import Preview, PreviewPeriod
 from rewards.selectors.distribution import Reached
-from rewards.services.preview import Preview, PreviewPeriod
 
 COLUMNS = {
     "hosts": "Active hosts",
@@ -26,7 +26,7 @@ COLUMNS = {
 
 def shown(preview: Preview) -> dict[str, Any]:
     """Return what the page of a change shows of its preview."""
-    is_weekly = RULE_TERMS[preview.rule_type].cadence == Cadence.WEEKLY
+    is_weekly = RULE_TYPE_SPECS[preview.rule_type].cadence == Cadence.WEEKLY
     total = preview.total
     return {
         "first": preview.first,

@@ -11,18 +11,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from rewards.admin.formatting import business_today, moment, number
 from rewards.admin.rule_cards import rule_card, rule_cards
 from rewards.admin.rule_form import RuleForm, summary, writer
 from rewards.admin.rule_preview import shown
 from rewards.admin.theme import ModelAdmin
-from rewards.admin.wording import business_today, moment, number
-from rewards.calendar import ONE_DAY
 from rewards.choices import RuleType
-from rewards.exceptions import RuleRefused, TooMuchToRead
+from rewards.engine.business_days import ONE_DAY
+from rewards.exceptions import QueryTimedOut, RuleRefused
 from rewards.models import RewardRule
+from rewards.reports.preview import SPANS, preview_rule
 from rewards.selectors.rules import latest_version
 from rewards.services import rules
-from rewards.services.preview import SPANS, preview_rule
 
 
 @admin.register(RewardRule)
@@ -231,7 +231,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
                     days=form.preview_days,
                     today=business_today(),
                 )
-            except TooMuchToRead as refusal:
+            except QueryTimedOut as refusal:
                 messages.warning(request, str(refusal).capitalize())
             else:
                 context["preview"] = shown(preview)

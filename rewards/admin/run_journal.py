@@ -1,7 +1,6 @@
 """Every day and week that has ended, where it stands, and the buttons that start a run of it."""
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Any
 
 from django import forms
@@ -17,16 +16,16 @@ from django.utils import timezone
 
 from rewards.admin.big_list import ReadOnlyAdmin
 from rewards.admin.fields import DayField, DayInput
+from rewards.admin.formatting import duration, moment, number
 from rewards.admin.theme import SelectWidget
-from rewards.admin.wording import duration, moment, number, period
 from rewards.choices import Cadence, RunStatus
+from rewards.engine.periods import Period, PeriodState, PeriodStatus, due_periods
 from rewards.exceptions import AlreadyRunning, BadPeriod, QueueUnreachable
 from rewards.models import AwardRun
-from rewards.rules.periods import Period, PeriodState, due_periods
+from rewards.selectors.periods import period_statuses
 from rewards.selectors.runs import RunTotals, open_runs, run_totals
-from rewards.services.awarding import RunReport
-from rewards.services.due import periods
-from rewards.services.starting import Started, start_due, start_period
+from rewards.services.awarding.run import RunReport
+from rewards.services.run_requests import RequestOutcome, request_due, request_run
 
 PERIODS = 40
 """Days and weeks on a page: five weeks of them."""
@@ -90,20 +89,19 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
         form = StartForm({"cadence": cadence, "day": day} if cadence else request.POST)
         if not form.is_valid():
             return self._journal(request, form)
-        asked = Cadence(form.cleaned_data["cadence"])
-        reference_date: date = form.cleaned_data["day"]
+        period = Period(Cadence(form.cleaned_data["cadence"]), form.cleaned_data["day"])
         try:
-            started = start_period(cadence=asked, reference_date=reference_date, now=timezone.now())
+            outcome = request_run(period=period, now=timezone.now())
         except BadPeriod as error:
             form.add_error("day", _sentence(error))
             return self._journal(request, form)
         except AlreadyRunning as error:
             messages.warning(request, _sentence(error))
         except QueueUnreachable as error:
-            _log(request, period(asked, reference_date), "Opened, and no worker could be asked.")
+            _log(request, str(period), "Opened, and no worker could be asked.")
             messages.error(request, _sentence(error))
         else:
-            self._report(request, started, period(asked, reference_date))
+            self._report(request, outcome, str(period))
         return HttpResponseRedirect(reverse("admin:rewards_awardrun_journal"))
 
     def start_due_view(self, request: HttpRequest) -> HttpResponse:
@@ -111,11 +109,11 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
         if refusal := self._refusal(request):
             return refusal
         try:
-            started = start_due(now=timezone.now())
+            outcome = request_due(now=timezone.now())
         except QueueUnreachable as error:
             messages.error(request, _sentence(error))
         else:
-            self._report(request, started, "what is due")
+            self._report(request, outcome, "what is due")
         return HttpResponseRedirect(reverse("admin:rewards_awardrun_journal"))
 
     def _refusal(self, request: HttpRequest) -> HttpResponse | None:
@@ -123,30 +121,30 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
             raise PermissionDenied
         return None if request.method == "POST" else HttpResponseNotAllowed(["POST"])
 
-    def _report(self, request: HttpRequest, started: Started, asked: str) -> None:
+    def _report(self, request: HttpRequest, outcome: RequestOutcome, asked: str) -> None:
         """Say what came of a start, and note in the admin's log who asked for it."""
-        _log(request, asked, "Handed over to the workers." if started.is_handed_over else "Run.")
-        if started.is_handed_over:
+        _log(request, asked, "Handed over to the workers." if outcome.is_enqueued else "Run.")
+        if outcome.is_enqueued:
             messages.info(
                 request,
                 "That is too much to wait for, so the workers have been asked. How far they are "
                 "shows here.",
             )
-        elif not started.runs and not started.busy:
+        elif not outcome.runs and not outcome.busy:
             messages.info(request, "Nothing is due.")
-        for sentence in started.busy:
+        for sentence in outcome.busy:
             messages.warning(request, sentence)
-        for run in started.runs:
+        for run in outcome.runs:
             level = messages.SUCCESS if run.status == RunStatus.DONE else messages.ERROR
             messages.add_message(request, level, _outcome(run))
 
     def _journal(self, request: HttpRequest, form: StartForm) -> HttpResponse:
-        known = list(periods(now=timezone.now()))
+        known = list(period_statuses(now=timezone.now()))
         page = Paginator(known[::-1], PERIODS).get_page(request.GET.get("page"))
         shown = list(page.object_list)
-        days = [each.reference_date for each in shown]
+        days = [status.period.reference_date for status in shown]
         totals = run_totals(first=min(days), last=max(days)) if days else {}
-        states = {(each.cadence, each.reference_date): each.state for each in known}
+        states = {status.period: status.state for status in known}
         return TemplateResponse(
             request,
             "admin/rewards/awardrun/journal.html",
@@ -158,19 +156,17 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
                 "due": sum(1 for _ in due_periods(iter(known))),
                 "open_runs": [
                     {
-                        "name": period(run.cadence, run.reference_date),
-                        "is_alive": states.get((Cadence(run.cadence), run.reference_date))
+                        "name": str(Period(Cadence(run.cadence), run.reference_date)),
+                        "is_alive": states.get(Period(Cadence(run.cadence), run.reference_date))
                         == PeriodState.RUNNING,
-                        "percent": 100 * run.judged // run.shards if run.shards else 100,
-                        "text": f"{number(run.judged)} of {number(run.shards)} batches, "
+                        "percent": 100 * run.batches_done // run.batches if run.batches else 100,
+                        "text": f"{number(run.batches_done)} of {number(run.batches)} batches, "
                         f"{number(run.awards)} awards since {moment(run.started_at)}",
                     }
                     for run in open_runs()
                 ],
                 "page": page,
-                "rows": [
-                    _row(each, totals.get((each.cadence, each.reference_date))) for each in shown
-                ],
+                "rows": [_row(status, totals.get(status.period)) for status in shown],
             },
         )
 
@@ -187,20 +183,20 @@ def _log(request: HttpRequest, asked: str, what: str) -> None:
     )
 
 
-def _row(shown: Period, total: RunTotals | None) -> dict[str, Any]:
-    day = shown.reference_date
+def _row(shown: PeriodStatus, total: RunTotals | None) -> dict[str, Any]:
+    period, day = shown.period, shown.period.reference_date
     return {
-        "name": period(shown.cadence, day),
-        "key": f"{shown.cadence} {day}",
+        "name": str(period),
+        "key": f"{period.cadence} {day}",
         "runs_query": f"?reference_date_from={day}&reference_date_to={day}"
-        f"&cadence__exact={shown.cadence}",
+        f"&cadence__exact={period.cadence}",
         "state": str(shown.state),
         "colour": STATE_COLOURS.get(shown.state, ""),
         "late": number(shown.late) if shown.late else "",
         "total": total
         and {
             "hosts": number(total.hosts),
-            "rewarded": number(total.rewarded),
+            "rewarded": number(total.hosts_rewarded),
             "awards": number(total.awards),
             "points": number(total.points),
             "took": duration(round(total.seconds)),
@@ -211,15 +207,15 @@ def _row(shown: Period, total: RunTotals | None) -> dict[str, Any]:
 
 
 def _outcome(run: RunReport) -> str:
-    name = period(run.cadence, run.reference_date)
+    name = run.period
     if not run.rules:
         return f"{name}: no rule was in force, so there was nothing to award."
     if run.status != RunStatus.DONE:
         return f"{name}: {run.status}. {run.error}"
-    tally = run.tally
+    counts = run.counts
     return (
-        f"{name}: {number(tally.points)} points in {number(tally.awards)} new awards; "
-        f"{number(tally.hosts)} hosts judged."
+        f"{name}: {number(counts.points)} points in {number(counts.awards)} new awards; "
+        f"{number(counts.hosts_evaluated)} hosts evaluated."
     )
 
 

@@ -7,11 +7,11 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from rewards.admin.day_filter import DayRangeFilter
+from rewards.admin.formatting import duration, moment, number, period
 from rewards.admin.run_journal import JournalAdmin
 from rewards.admin.theme import badge
-from rewards.admin.wording import duration, moment, number, period
-from rewards.choices import RuleType, RunStatus, ShardStatus
-from rewards.models import AwardRun, AwardShard
+from rewards.choices import BatchStatus, RuleType, RunStatus
+from rewards.models import AwardBatch, AwardRun
 
 STATUS_COLOURS = {
     RunStatus.RUNNING: "info",
@@ -21,7 +21,7 @@ STATUS_COLOURS = {
 }
 
 MAX_FAILURES = 50
-"""Failed shards shown on a run's page; they tend to say the same thing."""
+"""Failed batches shown on a run's page; they tend to say the same thing."""
 
 
 class RunDayFilter(DayRangeFilter):
@@ -123,8 +123,8 @@ class RunAdmin(JournalAdmin):
 
 def _details(run: AwardRun) -> dict[str, Any]:
     """Return what the page of a run shows beside its fields."""
-    statuses = Counter(run.shards.values_list("status", flat=True))
-    failures = run.shards.filter(status=ShardStatus.FAILED).order_by("after_user")
+    statuses = Counter(run.batches.values_list("status", flat=True))
+    failures = run.batches.filter(status=BatchStatus.FAILED).order_by("after_user")
     return {
         "by_rule": {
             "headers": ["Rule type", "Awards", "Points"],
@@ -135,15 +135,15 @@ def _details(run: AwardRun) -> dict[str, Any]:
         },
         "batches": ", ".join(
             f"{number(statuses[status])} {status.label.lower()}"
-            for status in ShardStatus
+            for status in BatchStatus
             if statuses[status]
         ),
-        "failures": [(_span(shard), shard.error) for shard in failures[:MAX_FAILURES]],
-        "more_failures": max(0, statuses[ShardStatus.FAILED] - MAX_FAILURES),
-        # A run that broke as a whole says so itself; otherwise it only repeats its shards.
-        "run_error": "" if statuses[ShardStatus.FAILED] else run.error,
+        "failures": [(_span(batch), batch.error) for batch in failures[:MAX_FAILURES]],
+        "more_failures": max(0, statuses[BatchStatus.FAILED] - MAX_FAILURES),
+        # A run that broke as a whole says so itself; otherwise it only repeats its batches.
+        "run_error": "" if statuses[BatchStatus.FAILED] else run.error,
     }
 
 
-def _span(shard: AwardShard) -> str:
-    return f"Hosts with internal ids {shard.after_user + 1:,} to {shard.through_user:,}"
+def _span(batch: AwardBatch) -> str:
+    return f"Hosts with internal ids {batch.after_user + 1:,} to {batch.through_user:,}"

@@ -19,8 +19,8 @@ from django_celery_beat.models import (
 
 from rewards.admin.big_list import BigListAdmin
 from rewards.admin.fields import WholeNumberField
+from rewards.admin.formatting import moment, number
 from rewards.admin.staff import changes
-from rewards.admin.wording import moment, number
 
 MOST_MINUTES = 60
 """Less often than hourly, and a day would be paid late without anyone knowing why."""

@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
+from rewards.admin.formatting import host_link, number, week
 from rewards.admin.leaderboard import LeaderboardAdmin
-from rewards.admin.wording import host_link, number, week
 from rewards.models import Score
 
 

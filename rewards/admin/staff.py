@@ -10,8 +10,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from rewards.admin.big_list import BigListAdmin
+from rewards.admin.formatting import moment
 from rewards.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from rewards.admin.wording import moment
 from rewards.models import User
 
 Row = TypeVar("Row", bound=Model)

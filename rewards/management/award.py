@@ -1,154 +1,186 @@
-"""What the commands that award share: many dates, several processes, one report."""
+"""What the commands that award have in common: the periods, the processes, the report."""
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from django.utils import timezone
 
-from rewards.choices import Cadence, RunStatus
+from rewards.choices import Cadence, RunStatus, RunTrigger
+from rewards.engine.business_days import last_closed_day, last_closed_week
+from rewards.engine.periods import Period
 from rewards.exceptions import UsageError
-from rewards.management.base import RewardsCommand, whole_number
+from rewards.management.base import RewardsCommand, date_range, day, whole_number
 from rewards.models import AwardRun
-from rewards.services import queue
-from rewards.services.awarding import ALONE, Labour, Progress, RunReport
+from rewards.selectors.time_zone import business_time_zone
+from rewards.services import worker_queue
+from rewards.services.awarding import run as awarding
+from rewards.services.awarding.options import Progress, RunOptions
+from rewards.services.awarding.run import RunReport
+from rewards.wording import count
 
 MAX_WORKERS = 64
 
 
-class AwardCommand(RewardsCommand):
-    """Award every date given, oldest first, and say what each came to."""
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="judge, and write nothing")
-        parser.add_argument(
-            "--workers",
-            type=whole_number(least=1, most=MAX_WORKERS),
-            default=1,
-            metavar="N",
-            help="local processes that share the work, without any queue; default: %(default)s",
-        )
-        parser.add_argument(
-            "--enqueue",
-            action="store_true",
-            help="leave the work to the workers of the queue, and show how it comes forward",
-        )
-
-    def award_all(
-        self,
-        dates: Iterable[date],
-        award: Callable[[date, Labour], RunReport],
-        *,
-        dry_run: bool,
-        workers: int,
-        enqueue: bool,
-    ) -> None:
-        """Call `award` for each date and end with exit code 4 when a run was not complete."""
-        if dry_run + enqueue + (workers != 1) > 1:
-            raise UsageError("choose one: --dry-run, --workers or --enqueue.")
-        reports: list[RunReport] = []
-        try:
-            with _labour(workers=workers, enqueue=enqueue) as labour:
-                reports.extend(award(each, labour) for each in dates)
-        except BaseException:
-            # What was awarded is awarded, also when a later date breaks off.
-            if reports:
-                self.report_runs(reports, is_cut_short=True)
-            raise
-        self.report_runs(reports)
+class RunCommand(RewardsCommand):
+    """A command that reports runs."""
 
     def run_progress(self, label: str) -> Progress | None:
-        """Return how a run shows its progress; None when nobody looks: counting has its cost."""
+        """Return the progress display of a run; None without a terminal, as it costs queries."""
         return self.progress(label) if self.is_watched else None
 
-    def report_runs(
-        self, reports: Sequence[RunReport], *, otherwise: str = "", is_cut_short: bool = False
-    ) -> None:
-        """Print what each run came to, or `otherwise`; raise unless all of them are done.
-
-        A caller that `is_cut_short` has an error of its own to raise.
-        """
+    def report_runs(self, reports: Sequence[RunReport], *, otherwise: str = "") -> None:
+        """Print the result of each run, or `otherwise` if there is none."""
         self.report(
-            "\n".join(_line(each) for each in reports) or otherwise,
-            {"runs": [_row(each) for each in reports]},
+            "\n".join(_line(report) for report in reports) or otherwise,
+            {"runs": [report.to_dict() for report in reports]},
         )
-        failed = [each for each in reports if each.status not in {None, RunStatus.DONE}]
-        if failed and not is_cut_short:
+
+    def require_done(self, reports: Sequence[RunReport]) -> None:
+        """Raise CommandError unless every run is done: exit code 1 if all failed, else 4."""
+        failed = [report for report in reports if report.status not in {None, RunStatus.DONE}]
+        if failed:
             raise CommandError(
-                "; ".join(f"{each.reference_date}: {_cause(each)}" for each in failed),
-                returncode=1 if all(each.status == RunStatus.FAILED for each in failed) else 4,
+                "; ".join(f"{report.period}: {_cause(report)}" for report in failed),
+                returncode=1 if all(report.status == RunStatus.FAILED for report in failed) else 4,
             )
 
 
+class AwardCommand(RunCommand):
+    """Award periods of one cadence, oldest first."""
+
+    cadence: ClassVar[Cadence]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        if self.cadence == Cadence.DAILY:
+            option, metavar, name = "--date", "DATE", "day"
+        else:
+            option, metavar, name = "--week", "MONDAY", "week"
+        parser.add_argument(
+            option,
+            dest="single",
+            type=day,
+            metavar=metavar,
+            help=f"default: the last {name} that has ended",
+        )
+        parser.add_argument("--from", type=day, dest="first", help="start of a range")
+        parser.add_argument("--to", type=day, dest="last", help="end of a range, included")
+        parser.add_argument("--dry-run", action="store_true", help="evaluate, and write nothing")
+        parser.add_argument(
+            "--workers",
+            type=whole_number(min_value=1, max_value=MAX_WORKERS),
+            default=1,
+            metavar="N",
+            help="local processes that share the work, without a broker; default: %(default)s",
+        )
+        parser.add_argument(
+            "--enqueue", action="store_true", help="run on the Celery workers and show progress"
+        )
+
+    def handle(
+        self,
+        *,
+        single: date | None,
+        first: date | None,
+        last: date | None,
+        dry_run: bool,
+        workers: int,
+        enqueue: bool,
+        **_: Any,
+    ) -> None:
+        if dry_run + enqueue + (workers != 1) > 1:
+            raise UsageError("Choose one of --dry-run, --workers and --enqueue.")
+        now = timezone.now()
+        last_closed = last_closed_day if self.cadence == Cadence.DAILY else last_closed_week
+        days = date_range(
+            single=single,
+            first=first,
+            last=last,
+            default=last_closed(now, business_time_zone()),
+            option="--date" if self.cadence == Cadence.DAILY else "--week",
+        )
+        step = 1 if self.cadence == Cadence.DAILY else 7
+        periods = [Period(self.cadence, day) for day in days[::step]]
+        # Before anything is written. The last day may be in the middle of a week.
+        awarding.require_ended(periods[0], now=now)
+        awarding.require_ended(Period(self.cadence, days[-1]), now=now)
+
+        reports: list[RunReport] = []
+        try:
+            with _run_options(workers=workers, enqueue=enqueue) as options:
+                for period in periods:
+                    on_progress = self.run_progress(str(period))
+                    reports.append(
+                        awarding.dry_run(period=period, now=now, on_progress=on_progress)
+                        if dry_run
+                        else awarding.award(
+                            period=period,
+                            now=now,
+                            trigger=RunTrigger.COMMAND,
+                            options=replace(options, on_progress=on_progress),
+                        )
+                    )
+        finally:
+            # Also when a later period raises: what was awarded stays awarded.
+            if reports:
+                self.report_runs(reports)
+        self.require_done(reports)
+
+
 @contextmanager
-def _labour(*, workers: int, enqueue: bool) -> Iterator[Labour]:
-    """Yield who works on the runs; no local process outlives the block."""
+def _run_options(*, workers: int, enqueue: bool) -> Iterator[RunOptions]:
+    """Yield the options for the runs; local helper processes end with the block."""
     if enqueue:
-        yield Labour(invite=queue.invite_workers, takes_part=False)
+        yield RunOptions(notify_workers=worker_queue.notify_workers, participate=False)
         return
     if workers == 1:
-        yield ALONE
+        yield RunOptions(second_thread=True)
         return
-    crew: list[subprocess.Popen[bytes]] = []
+    helpers: list[subprocess.Popen[bytes]] = []
 
-    def start(run: AwardRun) -> None:
-        _dismiss(crew)
-        command = [sys.executable, "-m", "django", "award_shards", str(run.pk), "--verbosity=0"]
-        crew.extend(
+    def start_helpers(run: AwardRun) -> None:
+        _wait_for(helpers)
+        command = [sys.executable, "-m", "django", "award_batches", str(run.pk), "--verbosity=0"]
+        helpers.extend(
             subprocess.Popen(command, cwd=settings.BASE_DIR)  # noqa: S603 - this very program
-            for _ in range(min(workers, run.shards.count()) - 1)
+            for _ in range(min(workers, run.batches.count()) - 1)
         )
 
     try:
-        yield Labour(invite=start)
+        yield RunOptions(notify_workers=start_helpers, second_thread=True)
     except BaseException:
-        for process in crew:
+        for process in helpers:
             process.terminate()
         raise
     finally:
-        _dismiss(crew)
+        _wait_for(helpers)
 
 
-def _dismiss(crew: list[subprocess.Popen[bytes]]) -> None:
-    """Wait for processes that end by themselves, now that their run has ended."""
-    while crew:
-        crew.pop().wait()
+def _wait_for(helpers: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for helper processes, which end when their run has ended."""
+    while helpers:
+        helpers.pop().wait()
 
 
 def _cause(report: RunReport) -> str:
-    """Return why a run was not complete: its first failure, and how many more there are."""
-    first, *more = report.error.splitlines() or ["it has not ended yet"]
-    return f"{first} (and {len(more):,} more like it)" if more else first
+    """Return the first error of a run, and the number of the others."""
+    first, *more = report.error.splitlines() or ["The run has not ended yet."]
+    return f"{first} (and {count(len(more), 'similar error')})" if more else first
 
 
 def _line(report: RunReport) -> str:
-    name = f"{report.reference_date}"
-    if report.cadence == Cadence.WEEKLY:
-        name = f"week {name}"
     if not report.rules:
-        return f"{name}: nothing to award: no active rules."
+        return f"{report.period}: nothing to award: no active rules."
     verb = "Would award" if report.status is None else "Awarded"
-    tally = report.tally
+    counts = report.counts
     return (
-        f"{name}: {verb} {tally.points:,} points in {tally.awards:,} awards; "
-        f"{tally.hosts:,} hosts judged in {report.seconds:.1f} s."
+        f"{report.period}: {verb} {count(counts.points, 'point')} in "
+        f"{count(counts.awards, 'award')}; evaluated {count(counts.hosts_evaluated, 'host')} in "
+        f"{report.seconds:.1f} s."
     )
-
-
-def _row(report: RunReport) -> dict[str, Any]:
-    return {
-        "cadence": report.cadence.value,
-        "reference_date": report.reference_date.isoformat(),
-        "status": report.status.value if report.status else "dry run",
-        "attempt": report.attempt,
-        "hosts_evaluated": report.tally.hosts,
-        "awards": report.tally.awards,
-        "points": report.tally.points,
-        "by_rule": report.tally.by_rule,
-        "seconds": round(report.seconds, 3),
-        "error": report.error,
-    }

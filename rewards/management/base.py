@@ -14,9 +14,10 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError
 
-from rewards.calendar import ONE_DAY, days_between, parse_day
+from rewards.engine.business_days import ONE_DAY, days_between, parse_day
 from rewards.exceptions import RewardsError, UsageError
 from rewards.management.database import sentence
+from rewards.wording import count
 
 MAX_DAYS = 400
 
@@ -29,14 +30,19 @@ def day(text: str) -> date:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def whole_number(*, least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of a number given on the command line: digits 0-9, `least` to `most`."""
+def whole_number(*, min_value: int, max_value: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers in digits 0-9, limits included."""
 
     def read(text: str) -> int:
-        if text.isascii() and text.isdigit() and len(text) <= 12 and least <= int(text) <= most:
+        if (
+            text.isascii()
+            and text.isdigit()
+            and len(text) <= 12
+            and min_value <= int(text) <= max_value
+        ):
             return int(text)
         raise argparse.ArgumentTypeError(
-            f"not a whole number (digits 0-9) from {least:,} to {most:,}: {text!a:.80}"
+            f"not a whole number (digits 0-9) from {min_value:,} to {max_value:,}: {text!a:.80}"
         )
 
     return read
@@ -122,20 +128,22 @@ class RewardsCommand(BaseCommand):
         return draw
 
 
-def period_days(
-    *, single: date | None, first: date | None, last: date | None, default: date, name: str
+def date_range(
+    *, single: date | None, first: date | None, last: date | None, default: date, option: str
 ) -> list[date]:
-    """Return the dates asked for by one of `--NAME`, or `--from` with `--to`, else `default`."""
+    """Return the dates of the option `single`, or of `--from` to `--to`, else the default."""
     if single is not None and (first is not None or last is not None):
-        raise UsageError(f"choose one: --{name}, or --from with --to.")
+        raise UsageError(f"Choose one: {option}, or --from with --to.")
     if (first is None) != (last is None):
-        raise UsageError("--from and --to go together.")
+        raise UsageError("--from and --to are used together.")
     if first is None or last is None:
         return [single or default]
     if first > last:
-        raise UsageError(f"the range is reversed: {first} is after {last}.")
+        raise UsageError(f"The range is reversed: {first} is after {last}.")
     if (last - first).days >= MAX_DAYS:
-        raise UsageError(f"the range is too long: {(last - first).days + 1} days, max {MAX_DAYS}.")
+        raise UsageError(
+            f"The range is too long: {count((last - first).days + 1, 'day')}, at most {MAX_DAYS}."
+        )
     return list(days_between(first, last, ONE_DAY))
 
 

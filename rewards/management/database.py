@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 
-from rewards.services.connections import is_lost
+from rewards.services.db_errors import is_connection_lost
 
 
 def sentence(error: DatabaseError | InterfaceError) -> str:
     """Return one sentence: what is wrong, what became of the work, what to do."""
     for each in _chain(error):
-        if isinstance(each, psycopg.Error) and each.pgconn is None and is_lost(each):
+        if isinstance(each, psycopg.Error) and each.pgconn is None and is_connection_lost(each):
             # Django may have failed to connect anew since: this came first, and matters more.
             return (
                 f"The connection to the database at {_place()} was lost ({_line(each)}); whether "

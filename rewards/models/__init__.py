@@ -3,15 +3,15 @@
 from rewards.models.activity import ActivityEvent, ActivityTotal, DailyActivity
 from rewards.models.ledger import ScoreHistory
 from rewards.models.rule import RewardRule
-from rewards.models.run import AwardRun, AwardShard
+from rewards.models.run import AwardBatch, AwardRun
 from rewards.models.score import Score
 from rewards.models.user import Host, User
 
 __all__ = [
     "ActivityEvent",
     "ActivityTotal",
+    "AwardBatch",
     "AwardRun",
-    "AwardShard",
     "DailyActivity",
     "Host",
     "RewardRule",

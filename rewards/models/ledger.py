@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from rewards.choices import MAX_POINTS, MIN_POINTS, RULE_TERMS, Cadence, RuleType
+from rewards.choices import MAX_POINTS, MIN_POINTS, RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.exceptions import LedgerIsAppendOnly
 from rewards.models.rule import RewardRule
 from rewards.models.run import AwardRun
@@ -18,7 +18,7 @@ AWARD_ONCE = "rewards_scorehistory_award_once"
 """Name of the constraint that makes the promise of this whole application."""
 
 _WEEKLY_TYPES = [
-    rule_type for rule_type, terms in RULE_TERMS.items() if terms.cadence == Cadence.WEEKLY
+    rule_type for rule_type, terms in RULE_TYPE_SPECS.items() if terms.cadence == Cadence.WEEKLY
 ]
 
 
@@ -63,7 +63,7 @@ class ScoreHistory(models.Model):
     )
     rule_type = models.CharField(max_length=32, choices=RuleType)
     reference_date = models.DateField(
-        help_text="The business day judged, or the Monday of the week judged."
+        help_text="The business day evaluated, or the Monday of the week evaluated."
     )
     points = models.PositiveIntegerField()
 
@@ -81,7 +81,7 @@ class ScoreHistory(models.Model):
     run = models.ForeignKey(
         AwardRun,
         on_delete=models.PROTECT,
-        related_name="ledger",
+        related_name="ledger_rows",
         db_index=False,
         db_constraint=False,
     )

@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from rewards.choices import MAX_POINTS, MIN_POINTS, MIN_THRESHOLD, RULE_TERMS, RuleType
+from rewards.choices import MAX_POINTS, MIN_POINTS, MIN_THRESHOLD, RULE_TYPE_SPECS, RuleType
 
 MAX_REASON = 200
 
@@ -20,7 +20,7 @@ def _threshold_fits_its_type() -> Q:
         operator.or_,
         (
             Q(rule_type=rule_type, threshold__range=(MIN_THRESHOLD, terms.max_threshold))
-            for rule_type, terms in RULE_TERMS.items()
+            for rule_type, terms in RULE_TYPE_SPECS.items()
         ),
     )
 
@@ -112,16 +112,16 @@ class RewardRule(models.Model):
     @property
     def unit(self) -> str:
         """What the threshold counts, for people."""
-        return RULE_TERMS[RuleType(self.rule_type)].unit
+        return RULE_TYPE_SPECS[RuleType(self.rule_type)].unit
 
     @property
     def asks(self) -> str:
         """What it asks for, for people."""
-        return RULE_TERMS[RuleType(self.rule_type)].amount(self.threshold)
+        return RULE_TYPE_SPECS[RuleType(self.rule_type)].format_threshold(self.threshold)
 
     @property
-    def mark(self) -> str:
-        """All that someone may have read of this version, to tell later whether it still stands."""
+    def version_token(self) -> str:
+        """Changes whenever any field changes; for optimistic locking."""
         return (
             f"{self.pk}:{self.starts_on}:{self.threshold}:{self.points}:{self.is_active}:"
             f"{self.created_by_id or ''}:{self.reason}"

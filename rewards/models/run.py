@@ -6,14 +6,26 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Max, Q
 
-from rewards.choices import Cadence, RunStatus, RunTrigger, ShardStatus
+from rewards.choices import BatchStatus, Cadence, RunStatus, RunTrigger
+from rewards.engine.periods import Period
+from rewards.engine.values import AwardCounts
+
+
+def _counts(row: AwardRun | AwardBatch) -> AwardCounts:
+    return AwardCounts(
+        hosts_evaluated=row.hosts_evaluated,
+        hosts_rewarded=row.hosts_rewarded,
+        awards=row.awards,
+        points=row.points,
+        by_rule=row.by_rule,
+    )
 
 
 class AwardRun(models.Model):
-    """One execution of a job over one reference date: a row of the run journal.
+    """One execution over one period: a row of the run journal.
 
-    Whether a running one is alive is not written anywhere: it is while a process holds its lock
-    (`rewards.selectors.runs.alive_periods`), and interrupted otherwise.
+    A running run is interrupted when no process holds the lock of its period
+    (`rewards.selectors.runs.running_periods`); no column says so.
     """
 
     cadence = models.CharField(max_length=8, choices=Cadence)
@@ -25,8 +37,8 @@ class AwardRun(models.Model):
     rule_versions = models.JSONField(
         default=list,
         blank=True,
-        help_text="Primary keys of the rule versions in force, settled when the run began, so "
-        "that all its shards pay by the same ones.",
+        help_text="Primary keys of the active rule versions, fixed when the run started so that "
+        "all its batches pay by the same ones.",
     )
 
     status = models.CharField(max_length=8, choices=RunStatus, default=RunStatus.RUNNING)
@@ -35,18 +47,17 @@ class AwardRun(models.Model):
     taken_over_at = models.DateTimeField(null=True, blank=True)
     takeovers = models.PositiveSmallIntegerField(
         default=0,
-        help_text="How often in a row a process took over from a dead one and did not finish a "
-        "single shard.",
+        help_text="Takeovers in a row after which no batch was finished.",
     )
     events_seen = models.PositiveBigIntegerField(
-        help_text="Counted activity of the period when the run began; more of it now is late."
+        help_text="Counted activity of the period when the run started; what came later is late."
     )
     hosts_evaluated = models.PositiveBigIntegerField(default=0)
-    rewarded = models.PositiveBigIntegerField(
+    hosts_rewarded = models.PositiveBigIntegerField(
         default=0, help_text="Hosts that had no award for the reference date before."
     )
-    rejected = models.PositiveBigIntegerField(
-        default=0, help_text="Hosts that were not judged, because their shard failed."
+    hosts_failed = models.PositiveBigIntegerField(
+        default=0, help_text="Hosts that were not evaluated because their batch failed."
     )
     awards = models.PositiveBigIntegerField(default=0)
     points = models.PositiveBigIntegerField(default=0)
@@ -56,8 +67,7 @@ class AwardRun(models.Model):
     leaders = models.JSONField(
         default=list,
         blank=True,
-        help_text="[host, points] of those who led the week of the reference date when the run "
-        "ended, so that nobody has to add a week up to see them.",
+        help_text="[user id, points] of each leader of the week when the run ended.",
     )
     error = models.TextField(blank=True)
 
@@ -79,7 +89,7 @@ class AwardRun(models.Model):
                 name="rewards_awardrun_status_matches_its_end",
                 condition=Q(status=RunStatus.RUNNING, finished_at__isnull=True)
                 | (~Q(status=RunStatus.RUNNING) & Q(finished_at__isnull=False)),
-                violation_error_message="A run has an end exactly when it no longer runs.",
+                violation_error_message="A run has an end exactly when it is not running.",
             ),
             models.CheckConstraint(
                 name="rewards_awardrun_choices_are_known",
@@ -96,30 +106,38 @@ class AwardRun(models.Model):
         return f"{self.cadence} run of {self.reference_date}, attempt {self.attempt}"
 
     @property
+    def period(self) -> Period:
+        return Period(Cadence(self.cadence), self.reference_date)
+
+    @property
+    def counts(self) -> AwardCounts:
+        return _counts(self)
+
+    @property
     def heartbeat_at(self) -> datetime:
-        """When the run was last seen to come forward: its latest shard, else its beginning."""
-        latest = self.shards.aggregate(latest=Max("finished_at"))["latest"]
+        """When its latest batch finished; before the first one, when the run started."""
+        latest = self.batches.aggregate(latest=Max("finished_at"))["latest"]
         return latest or self.started_at
 
 
-class AwardShard(models.Model):
-    """A span of host ids of a run: the work of one transaction.
+class AwardBatch(models.Model):
+    """The hosts of a run that are evaluated and written in one transaction: a range of ids.
 
-    A process takes a pending shard by locking its row, and marks it in the transaction that
-    writes its awards. So there is nothing to clean up after a process that died.
+    A process claims a pending batch by locking its row, and marks it done in the transaction that
+    writes its awards. So a process that dies leaves nothing to clean up.
     """
 
-    run = models.ForeignKey(AwardRun, on_delete=models.PROTECT, related_name="shards")
+    run = models.ForeignKey(AwardRun, on_delete=models.PROTECT, related_name="batches")
     after_user = models.BigIntegerField(help_text="Hosts with a greater id than this,")
     through_user = models.BigIntegerField(help_text="up to and including this one.")
     hosts = models.PositiveIntegerField(
-        default=0, help_text="Active hosts in the span when the run began."
+        default=0, help_text="Active hosts in the range when the run started."
     )
 
-    status = models.CharField(max_length=8, choices=ShardStatus, default=ShardStatus.PENDING)
+    status = models.CharField(max_length=8, choices=BatchStatus, default=BatchStatus.PENDING)
     finished_at = models.DateTimeField(null=True, blank=True)
     hosts_evaluated = models.PositiveIntegerField(default=0)
-    rewarded = models.PositiveIntegerField(default=0)
+    hosts_rewarded = models.PositiveIntegerField(default=0)
     awards = models.PositiveIntegerField(default=0)
     points = models.PositiveBigIntegerField(default=0)
     by_rule = models.JSONField(default=dict)
@@ -129,27 +147,31 @@ class AwardShard(models.Model):
         ordering: ClassVar = ["run", "after_user"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                name="rewards_awardshard_once_per_span",
+                name="rewards_awardbatch_once_per_id_range",
                 fields=["run", "after_user"],
-                violation_error_message="This span of the run exists already.",
+                violation_error_message="This id range of the run exists already.",
             ),
             models.CheckConstraint(
-                name="rewards_awardshard_span_is_not_empty",
+                name="rewards_awardbatch_id_range_is_not_empty",
                 condition=Q(through_user__gt=models.F("after_user")),
-                violation_error_message="A span ends after it begins.",
+                violation_error_message="An id range ends after it begins.",
             ),
             models.CheckConstraint(
-                name="rewards_awardshard_status_is_known",
-                condition=Q(status__in=ShardStatus.values),
+                name="rewards_awardbatch_status_is_known",
+                condition=Q(status__in=BatchStatus.values),
                 violation_error_message="Unknown status.",
             ),
             models.CheckConstraint(
-                name="rewards_awardshard_status_matches_its_end",
-                condition=Q(status=ShardStatus.PENDING, finished_at__isnull=True)
-                | (~Q(status=ShardStatus.PENDING) & Q(finished_at__isnull=False)),
-                violation_error_message="A shard has an end exactly when it no longer waits.",
+                name="rewards_awardbatch_status_matches_its_end",
+                condition=Q(status=BatchStatus.PENDING, finished_at__isnull=True)
+                | (~Q(status=BatchStatus.PENDING) & Q(finished_at__isnull=False)),
+                violation_error_message="A batch has an end exactly when it is not pending.",
             ),
         ]
 
     def __str__(self) -> str:
         return f"hosts {self.after_user + 1} to {self.through_user} of {self.run_id}"
+
+    @property
+    def counts(self) -> AwardCounts:
+        return _counts(self)

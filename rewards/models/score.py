@@ -11,7 +11,7 @@ class Score(models.Model):
     """A host's sums of the ledger, kept so that nobody has to add them up.
 
     `daily` and `weekly` are the sums of the ledger rows whose reference date lies in the period
-    named beside them: the latest day judged, and its week.
+    named beside them: the latest day evaluated, and its week.
     """
 
     user = models.OneToOneField(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from datetime import date
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
@@ -69,7 +68,7 @@ class User(AbstractUser):
             # Each batch looks its hosts up here: it is all but empty beside the users themselves.
             models.Index(
                 fields=["id"],
-                name="rewards_user_gone",
+                name="rewards_user_ineligible",
                 condition=Q(is_host=False) | Q(left_on__isnull=False),
             ),
         ]
@@ -96,7 +95,3 @@ class Host(User):
     class Meta:
         proxy = True
         verbose_name = "host"
-
-    def earns_on(self, day: date) -> bool:
-        """Return whether a business day, or the week that ends on it, can pay this host."""
-        return self.is_host and (self.left_on is None or day <= self.left_on)

@@ -1,4 +1,4 @@
-"""What hosts did."""
+"""Activity of hosts."""
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
@@ -8,25 +8,26 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Sum
 
+from rewards.engine.values import Facts
 from rewards.models import ActivityEvent, ActivityTotal, DailyActivity
-from rewards.rules import Facts
+from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
 
 
-class Span(NamedTuple):
+class IdRange(NamedTuple):
     """Host ids from `after_user`, excluded, to `through_user`, included."""
 
     after_user: int
     through_user: int
     hosts: int = 0
-    """How many active ones there are in it, where that was counted."""
+    """Hosts in the range that were active, where that was counted."""
 
 
-def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
-    """Return spans that tile the ids of all hosts active on `days`, each of `size` hosts.
+def id_ranges_of_active_hosts(*, days: Sequence[date], size: int) -> list[IdRange]:
+    """Return ranges that hold all hosts active on `days`, `size` hosts each, in order of id.
 
-    Ordered by id; the last span may hold fewer hosts.
+    The last range may hold fewer.
     """
-    # Each span begins where the one before ends, and reads no more of a day than fits into it.
+    # Each range starts where the last one ends, and reads no more rows of a day than it needs.
     active = " UNION ALL ".join(
         [
             "(SELECT user_id FROM rewards_dailyactivity"
@@ -35,36 +36,40 @@ def spans_of_active_hosts(*, days: Sequence[date], size: int) -> list[Span]:
         * len(days)
     )
     sql = f"""
-        WITH RECURSIVE spans (through_user, hosts) AS (
+        WITH RECURSIVE id_ranges (through_user, hosts) AS (
             VALUES (0::bigint, 0::bigint)
             UNION ALL
-            SELECT next.* FROM spans CROSS JOIN LATERAL (
+            SELECT next.* FROM id_ranges CROSS JOIN LATERAL (
                 SELECT max(user_id), count(*) AS hosts
                 FROM (SELECT DISTINCT user_id FROM ({active}) AS active ORDER BY user_id LIMIT %s)
                     AS first
             ) AS next
             WHERE next.hosts > 0
         )
-        SELECT * FROM spans
+        SELECT * FROM id_ranges
     """  # noqa: S608 - constants
+    parameters: list[date | int] = []
+    for day in days:
+        parameters += [day, size]
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*(value for day in days for value in (day, size)), size])
+        cursor.execute(sql, [*parameters, size])
         ends = cursor.fetchall()
-    return [Span(after, through, hosts) for (after, _), (through, hosts) in pairwise(ends)]
+    return [IdRange(after, through, hosts) for (after, _), (through, hosts) in pairwise(ends)]
 
 
 def has_more_active_hosts(*, days: Sequence[date], than: int) -> bool:
-    """Return whether more hosts than this were active, each counted once for each of `days`."""
+    """Return whether more hosts were active, each counted once for each of `days`."""
     return DailyActivity.objects.filter(date__in=days)[: than + 1].count() > than
 
 
-_OF_A_DAY = {
+# The columns of users_by_facts for one day, where a host has one row, and for several.
+_ONE_DAY = {
     "logins": "logins",
     "audio_calls": "audio_calls",
     "video_calls": "video_calls",
     "active_days": "1",
 }
-_OF_DAYS = {
+_SEVERAL_DAYS = {
     "logins": "sum(logins)",
     "audio_calls": "sum(audio_calls)",
     "video_calls": "sum(video_calls)",
@@ -72,36 +77,29 @@ _OF_DAYS = {
 }
 
 
-def hosts_by_facts(
-    *, days: Sequence[date], span: Span, measures: Collection[str] = Facts._fields
+def users_by_facts(
+    *, days: Sequence[date], id_range: IdRange, metrics: Collection[str] = Facts._fields
 ) -> dict[Facts, list[int]]:
-    """Return what was done on `days`, one business day or the seven of a week, and by whom.
+    """Return facts -> ids of the hosts who have them for `days`, a business day or a week.
 
-    Hosts whose `measures` are the same are together; the facts that are not among them are left
-    at 0. Only hosts of `span` who were active then and still earned on the last of the days,
-    whatever has become of them since.
+    Only hosts of `id_range` who were active, and were eligible on the last day. Facts that are
+    not among `metrics` are 0.
     """
-    # A host has one row a day, so that a day has nothing to add up.
-    counts, once_for_each_host = (
-        (_OF_A_DAY, "") if len(days) == 1 else (_OF_DAYS, "GROUP BY user_id")
-    )
-    counted = ", ".join(
-        counts[measure] if measure in measures else "0" for measure in Facts._fields
-    )
-    # Those who earn no longer are few, and have an index of their own, in which each host is looked
-    # up by itself: a join would be planned by statistics that do not know of so new a day, and may
-    # compare everyone with everyone.
+    columns, grouping = (_ONE_DAY, "") if len(days) == 1 else (_SEVERAL_DAYS, "GROUP BY user_id")
+    selected = ", ".join([columns[m] if m in metrics else "0" for m in Facts._fields])
+    # Each host is looked up by itself in the small index of users whose eligibility ends: a join
+    # would be planned with statistics that do not know so new a day, and may become a nested scan.
     sql = f"""
         SELECT logins, audio_calls, video_calls, active_days, array_agg(user_id)
         FROM (
-            SELECT user_id, {counted}
+            SELECT user_id, {selected}
             FROM rewards_dailyactivity
             WHERE date = ANY(%(days)s) AND user_id > %(after)s AND user_id <= %(through)s
-            {once_for_each_host}
-        ) AS did (user_id, logins, audio_calls, video_calls, active_days)
+            {grouping}
+        ) AS activity (user_id, logins, audio_calls, video_calls, active_days)
         WHERE (
-            SELECT true FROM rewards_user AS gone
-            WHERE gone.id = user_id AND (NOT is_host OR left_on < %(last)s)
+            SELECT true FROM {LAST_ELIGIBLE_DAYS} AS ending
+            WHERE ending.user_id = activity.user_id AND last_eligible_day < %(last_day)s
         ) IS NULL
         GROUP BY logins, audio_calls, video_calls, active_days
     """  # noqa: S608 - constants
@@ -110,15 +108,12 @@ def hosts_by_facts(
             sql,
             {
                 "days": list(days),
-                "after": span.after_user,
-                "through": span.through_user,
-                "last": days[-1],
+                "after": id_range.after_user,
+                "through": id_range.through_user,
+                "last_day": days[-1],
             },
         )
-        return {
-            Facts(logins, audio_calls, video_calls, active_days): hosts
-            for logins, audio_calls, video_calls, active_days, hosts in cursor.fetchall()
-        }
+        return {Facts._make(facts): users for *facts, users in cursor.fetchall()}
 
 
 def counted_events(*, days: Sequence[date]) -> int:
@@ -157,4 +152,5 @@ def events_across_time(*, number: int) -> list[tuple[datetime, date]]:
     """
     with connection.cursor() as cursor:
         cursor.execute(sql, [number, number])
-        return [(at, day) for at, day in cursor]
+        rows: list[tuple[datetime, date]] = cursor.fetchall()
+        return rows

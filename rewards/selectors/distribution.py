@@ -1,28 +1,26 @@
-"""How much hosts did: how many of them did how much, whatever their number."""
+"""The distribution of a metric: how many hosts came to which count."""
 
 from collections.abc import Collection
 from datetime import date
 from typing import Any, NamedTuple
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 from psycopg import sql
 
 from rewards.choices import Cadence
-from rewards.exceptions import TooMuchToRead
+from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
+from rewards.selectors.time_limits import query_time_limit
 
-PATIENCE = 20_000
-"""Milliseconds that a query may take: somebody waits for it, and others wait for the database."""
+PREVIEW_TIMEOUT_MS = 20_000
 
-QUERY_CANCELED = "57014"
-
-# The measures of a host's day, and of the rows that make up its week; named as in Facts.
-_OF_DAY = {
+# The metrics of a host's day, and of the rows of its week; named as in Facts.
+_DAY_METRICS = {
     "logins": sql.SQL("logins"),
     "audio_calls": sql.SQL("audio_calls"),
     "video_calls": sql.SQL("video_calls"),
     "active_days": sql.SQL("1"),
 }
-_OF_WEEK = {
+_WEEK_METRICS = {
     "logins": sql.SQL("sum(logins)::bigint"),
     "audio_calls": sql.SQL("sum(audio_calls)::bigint"),
     "video_calls": sql.SQL("sum(video_calls)::bigint"),
@@ -30,12 +28,12 @@ _OF_WEEK = {
 }
 
 _DAYS = sql.SQL("""
-    SELECT date AS period, date AS last_day, user_id, {measure} AS measured
+    SELECT date AS period, date AS last_day, user_id, {metric} AS measured
     FROM rewards_dailyactivity
     WHERE date BETWEEN {first} AND {last}
 """)
 
-# One week after the other, so that no more than the hosts of one are counted in memory.
+# One week after the other, so that memory holds the hosts of one week only.
 _WEEKS = sql.SQL("""
     SELECT monday AS period, monday + 6 AS last_day, user_id, measured
     FROM (
@@ -43,32 +41,27 @@ _WEEKS = sql.SQL("""
         FROM generate_series(0, ({last} - {first}) / 7) AS week
     ) AS weeks
     CROSS JOIN LATERAL (
-        SELECT user_id, {measure} AS measured
+        SELECT user_id, {metric} AS measured
         FROM rewards_dailyactivity
         WHERE date BETWEEN monday AND monday + 6
         GROUP BY user_id
-    ) AS did
+    ) AS activity
 """)
 
-# Those who did not earn then are few: found once, and nobody else is looked up.
-_EARNING = sql.SQL("""
+# The users whose eligibility ends are few: read once, and nobody else is looked up.
+_ELIGIBLE = sql.SQL("""
     SELECT period, user_id, measured
-    FROM ({each}) AS did
+    FROM ({activity}) AS activity
     WHERE NOT EXISTS (
-        SELECT FROM gone WHERE id = user_id AND (left_on IS NULL OR left_on < last_day)
+        SELECT FROM ending
+        WHERE ending.user_id = activity.user_id AND last_eligible_day < last_day
     )
 """)
-_GONE = sql.SQL("""
-    WITH gone AS MATERIALIZED (
-        SELECT id, CASE WHEN is_host THEN left_on END AS left_on
-        FROM rewards_user
-        WHERE NOT is_host OR left_on IS NOT NULL
-    )
-""")
+_WITH_ENDING = sql.SQL(f"WITH ending AS MATERIALIZED {LAST_ELIGIBLE_DAYS}")
 
 
 class Measured(NamedTuple):
-    """How many hosts came to the same count in the same period."""
+    """The number of hosts with the same count in the same period."""
 
     period: date
     """A business day, or the Monday of a week."""
@@ -77,7 +70,7 @@ class Measured(NamedTuple):
 
 
 class Often(NamedTuple):
-    """A host, and in how many periods it came to certain counts."""
+    """A host, and the number of periods in which it came to certain counts."""
 
     user: int
     external_id: str
@@ -85,41 +78,41 @@ class Often(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """The hosts that came to certain counts: how many, and those who did most often."""
+    """The hosts that came to certain counts: their number, and those who did most often."""
 
     hosts: int
     most_often: tuple[Often, ...]
 
 
-def distribution(*, cadence: Cadence, measure: str, first: date, last: date) -> list[Measured]:
-    """Return the counts of `measure` in the periods of `first`..`last`, in order.
+def distribution(*, cadence: Cadence, metric: str, first: date, last: date) -> list[Measured]:
+    """Return the counts of `metric` in the periods of `first`..`last`, in order.
 
-    `measure` is a field of Facts. As in awarding, of hosts who were active in the period and
-    still earned on its last day. For weeks, `first` is a Monday and `last` a Sunday.
+    `metric` is a field of Facts. Only of hosts who were active in the period and eligible
+    on its last day. For weeks, `first` is a Monday and `last` a Sunday.
     """
     query = sql.SQL("""
-        {gone}
-        SELECT period, measured, count(*) FROM ({each}) AS each GROUP BY 1, 2 ORDER BY 1, 2
-    """).format(gone=_GONE, each=_each(cadence, measure, first, last))
+        {ending}
+        SELECT period, measured, count(*) FROM ({measured}) AS measured GROUP BY 1, 2 ORDER BY 1, 2
+    """).format(ending=_WITH_ENDING, measured=_measured(cadence, metric, first, last))
     return [Measured(*row) for row in _rows(query)]
 
 
 def hosts_that_reached(
     *,
     cadence: Cadence,
-    measure: str,
+    metric: str,
     first: date,
     last: date,
     counts: Collection[int],
     shown: int,
 ) -> Reached:
-    """Return the hosts for whom `measure` came to one of `counts`, otherwise as distribution."""
+    """Return the hosts for whom `metric` came to one of `counts`; parameters as in distribution."""
     query = sql.SQL("""
-        {gone}
+        {ending}
         SELECT hosts, user_id, external_id, periods
         FROM (
             SELECT user_id, count(*) AS periods, count(*) OVER () AS hosts
-            FROM ({each}) AS each
+            FROM ({measured}) AS measured
             WHERE measured = ANY({counts})
             GROUP BY user_id
             ORDER BY periods DESC, user_id
@@ -128,8 +121,8 @@ def hosts_that_reached(
         JOIN rewards_user ON id = user_id
         ORDER BY periods DESC, user_id
     """).format(
-        gone=_GONE,
-        each=_each(cadence, measure, first, last),
+        ending=_WITH_ENDING,
+        measured=_measured(cadence, metric, first, last),
         counts=list(counts),
         shown=shown,
     )
@@ -137,29 +130,21 @@ def hosts_that_reached(
     return Reached(rows[0][0] if rows else 0, tuple(Often(*host) for _, *host in rows))
 
 
-def _each(cadence: Cadence, measure: str, first: date, last: date) -> sql.Composed:
-    """Return the query of (period, user_id, measured) for each host that earned then."""
+def _measured(cadence: Cadence, metric: str, first: date, last: date) -> sql.Composed:
+    """Return the query of (period, user_id, measured) for each active, eligible host."""
     if cadence == Cadence.WEEKLY:
-        did = _WEEKS.format(measure=_OF_WEEK[measure], first=first, last=last)
+        activity = _WEEKS.format(metric=_WEEK_METRICS[metric], first=first, last=last)
     else:
-        did = _DAYS.format(measure=_OF_DAY[measure], first=first, last=last)
-    return _EARNING.format(each=did)
+        activity = _DAYS.format(metric=_DAY_METRICS[metric], first=first, last=last)
+    return _ELIGIBLE.format(activity=activity)
 
 
 def _rows(query: sql.Composed) -> list[Any]:
-    """Return what `query` finds. Raises TooMuchToRead when it would take longer than PATIENCE."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            # Room to count the hosts of a week in memory, for this query alone.
-            cursor.execute(f"SET LOCAL statement_timeout = {PATIENCE}; SET LOCAL work_mem = '64MB'")
-            cursor.execute(query.as_string())
-            rows: list[Any] = cursor.fetchall()
-            cursor.execute("SET LOCAL statement_timeout TO DEFAULT; SET LOCAL work_mem TO DEFAULT")
-            return rows
-    except OperationalError as error:
-        if getattr(error.__cause__, "sqlstate", "") != QUERY_CANCELED:
-            raise
-        raise TooMuchToRead(
-            f"this took longer than {PATIENCE // 1000} seconds and was given up; look back over "
-            "fewer days."
-        ) from error
+    with (
+        # Memory to count the hosts of a week without a temporary file.
+        query_time_limit(milliseconds=PREVIEW_TIMEOUT_MS, work_mem="64MB"),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(query.as_string())
+        rows: list[Any] = cursor.fetchall()
+        return rows

@@ -5,11 +5,11 @@ from datetime import date, datetime
 
 from django.db.models import Q
 
-from rewards.choices import ActivityKind, Cadence, ShardStatus
+from rewards.choices import ActivityKind, BatchStatus, Cadence
 from rewards.models import (
     ActivityEvent,
+    AwardBatch,
     AwardRun,
-    AwardShard,
     DailyActivity,
     Host,
     ScoreHistory,
@@ -96,9 +96,9 @@ def last_runs(*, periods: Collection[tuple[Cadence, date]]) -> dict[Cadence, Awa
     return {Cadence(run.cadence): run for run in runs}
 
 
-def failed_shards(*, user: int, runs: Collection[AwardRun]) -> dict[int, AwardShard]:
-    """Return, for each of `runs` that could not judge the host, the span that failed."""
-    shards = AwardShard.objects.filter(
-        run__in=runs, status=ShardStatus.FAILED, after_user__lt=user, through_user__gte=user
+def failed_batches(*, user: int, runs: Collection[AwardRun]) -> dict[int, AwardBatch]:
+    """Return, for each of `runs` that could not evaluate the host, the span that failed."""
+    batches = AwardBatch.objects.filter(
+        run__in=runs, status=BatchStatus.FAILED, after_user__lt=user, through_user__gte=user
     )
-    return {shard.run_id: shard for shard in shards}
+    return {batch.run_id: batch for batch in batches}

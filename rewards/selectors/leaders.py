@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from django.db.models import Exists, F, QuerySet, Sum
 
-from rewards.calendar import sunday_of
 from rewards.choices import RunStatus
+from rewards.engine.business_days import sunday_of
 from rewards.models import AwardRun, Score, ScoreHistory
 
 

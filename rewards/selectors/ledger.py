@@ -10,13 +10,13 @@ from psycopg import sql
 
 from rewards.choices import RuleType
 from rewards.models import ScoreHistory
-from rewards.selectors.activity import Span
+from rewards.selectors.activity import IdRange
 
 
-def hosts_by_awarded_type(
-    *, reference_date: date, rule_types: Collection[RuleType], span: Span
+def users_by_awarded_type(
+    *, reference_date: date, rule_types: Collection[RuleType], id_range: IdRange
 ) -> dict[str, set[int]]:
-    """Return, for each rule type that was paid for the date, the hosts of `span` it was paid to."""
+    """Return rule type -> ids of the hosts of `id_range` who have its award of the date."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -24,9 +24,9 @@ def hosts_by_awarded_type(
             WHERE reference_date = %s AND user_id > %s AND user_id <= %s AND rule_type = ANY(%s)
             GROUP BY rule_type
             """,
-            [reference_date, span.after_user, span.through_user, [*map(str, rule_types)]],
+            [reference_date, id_range.after_user, id_range.through_user, list(rule_types)],
         )
-        return {rule_type: set(hosts) for rule_type, hosts in cursor.fetchall()}
+        return {rule_type: set(users) for rule_type, users in cursor.fetchall()}
 
 
 def history_csv(*, first: date, last: date) -> Iterator[bytes]:

@@ -1,56 +1,52 @@
-"""Which rules count."""
+"""Rule versions, and which of them are in force."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection
 from datetime import date
 from operator import attrgetter
 
-from rewards.choices import RULE_TERMS, Cadence, RuleType
+from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
+from rewards.engine.periods import Period
+from rewards.engine.values import Rule
 from rewards.models import RewardRule
-from rewards.rules import Rule
 
 
-def rules_in_force(*, cadence: Cadence, day: date) -> tuple[Rule, ...]:
-    """Return the active rules of `cadence` as they stood on `day`, in the order of RuleType."""
-    versions = {
-        rule_type: version
-        for rule_type, version in versions_in_force(day=day).items()
-        if version.is_active
-    }
-    return tuple(
-        terms_of(versions[rule_type])
-        for rule_type in RuleType
-        if rule_type in versions and RULE_TERMS[rule_type].cadence == cadence
-    )
+def versions_in_force(*, day: date) -> dict[RuleType, RewardRule]:
+    """Return the version of each rule type in force on `day`, paused ones included."""
+    return {RuleType(version.rule_type): version for version in RewardRule.objects.in_force_on(day)}
 
 
-def versions_of_all_days() -> Callable[[Cadence, date], frozenset[int]]:
-    """Return a function that tells which versions of a cadence pay on a day, without a query."""
+def active_versions(*, period: Period) -> list[RewardRule]:
+    """Return the versions that pay for `period`: in force on its last day, and not paused."""
+    return [
+        version
+        for rule_type, version in versions_in_force(day=period.last_day).items()
+        if version.is_active and RULE_TYPE_SPECS[rule_type].cadence == period.cadence
+    ]
+
+
+def active_versions_of_all_days() -> Callable[[Cadence, date], frozenset[int]]:
+    """Return a function (cadence, day) -> ids of the versions that pay then, without a query."""
     versions: dict[RuleType, list[RewardRule]] = {}
     for version in RewardRule.objects.order_by("starts_on"):
         versions.setdefault(RuleType(version.rule_type), []).append(version)
 
     def in_force(cadence: Cadence, day: date) -> frozenset[int]:
         latest = (
-            each[place - 1]
-            for rule_type, each in versions.items()
-            if RULE_TERMS[rule_type].cadence == cadence
-            and (place := bisect_right(each, day, key=attrgetter("starts_on")))
+            of_type[position - 1]
+            for rule_type, of_type in versions.items()
+            if RULE_TYPE_SPECS[rule_type].cadence == cadence
+            and (position := bisect_right(of_type, day, key=attrgetter("starts_on")))
         )
         return frozenset(version.pk for version in latest if version.is_active)
 
     return in_force
 
 
-def rules_of_versions(versions: Collection[int]) -> tuple[Rule, ...]:
-    """Return the rules that have these primary keys, in their order."""
+def rules_of_versions(versions: Collection[int]) -> list[Rule]:
+    """Return the rules with these primary keys, in their order."""
     found = RewardRule.objects.in_bulk(versions)
-    return tuple(terms_of(found[version]) for version in versions)
-
-
-def versions_in_force(*, day: date) -> dict[RuleType, RewardRule]:
-    """Return the version of each rule type that counts on `day`, paused ones included."""
-    return {RuleType(version.rule_type): version for version in RewardRule.objects.in_force_on(day)}
+    return [to_rule(found[version]) for version in versions]
 
 
 def latest_version(*, rule_type: RuleType) -> RewardRule | None:
@@ -58,13 +54,12 @@ def latest_version(*, rule_type: RuleType) -> RewardRule | None:
     return RewardRule.objects.filter(rule_type=rule_type).order_by("-starts_on").first()
 
 
-def mark_of(latest: RewardRule | None) -> str:
-    """Return what a rule bears whose latest version this is."""
-    return "" if latest is None else latest.mark
+def version_token(latest: RewardRule | None) -> str:
+    """Return the version token of a rule whose latest version this is."""
+    return "" if latest is None else latest.version_token
 
 
-def terms_of(version: RewardRule) -> Rule:
-    """Return a version as the evaluators take it."""
+def to_rule(version: RewardRule) -> Rule:
     return Rule(
         version=version.pk,
         rule_type=RuleType(version.rule_type),

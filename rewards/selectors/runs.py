@@ -1,4 +1,4 @@
-"""What was run, and what is being run at this moment."""
+"""Runs: what the journal holds, and what is running now."""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from django.db import connection
 from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Coalesce
 
-from rewards.choices import Cadence, RunStatus, ShardStatus
+from rewards.choices import BatchStatus, Cadence, RunStatus
+from rewards.engine.periods import Journal, Period
 from rewards.models import AwardRun
-from rewards.rules.periods import Journal, Key
 
 _LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
 
 
-def lock_key(cadence: Cadence, reference_date: date) -> tuple[int, int]:
-    """Return the advisory lock of a period: it is being run while anyone holds it."""
-    return _LOCK_CLASS[cadence], reference_date.toordinal()
+def lock_key(period: Period) -> tuple[int, int]:
+    """Return the key of the advisory lock that processes hold while they run `period`."""
+    return _LOCK_CLASS[period.cadence], period.reference_date.toordinal()
 
 
-def alive_periods() -> frozenset[Key]:
-    """Return the periods that some process is running at this moment."""
+def running_periods() -> frozenset[Period]:
+    """Return the periods that a process is running now."""
     cadences = {number: cadence for cadence, number in _LOCK_CLASS.items()}
     with connection.cursor() as cursor:
         cursor.execute(
@@ -35,14 +35,16 @@ def alive_periods() -> frozenset[Key]:
             """,
             [list(cadences)],
         )
-        return frozenset((cadences[kind], date.fromordinal(day)) for kind, day in cursor)
+        return frozenset(
+            Period(cadences[lock_class], date.fromordinal(day)) for lock_class, day in cursor
+        )
 
 
-def journals() -> dict[Key, Journal]:
-    """Return what the runs of each period that was ever run say together."""
+def journals() -> dict[Period, Journal]:
+    """Return the journal of each period that has runs."""
     with connection.cursor() as cursor:
-        # A run whose shards were merely in the way of others has rejected nobody: it is done
-        # again however often that happens.
+        # Only runs with failed batches count as failures: a run that only deferred batches is
+        # retried without limit.
         cursor.execute(
             """
             SELECT cadence, reference_date,
@@ -50,7 +52,7 @@ def journals() -> dict[Key, Journal]:
                 max(events_seen) FILTER (WHERE attempt = last_done),
                 max(rule_versions::text) FILTER (WHERE attempt = last_done),
                 max(attempt) FILTER (WHERE status <> 'running') > last_done,
-                count(*) FILTER (WHERE attempt > last_done AND rejected > 0)
+                count(*) FILTER (WHERE attempt > last_done AND hosts_failed > 0)
             FROM (
                 SELECT *, coalesce(max(attempt) FILTER (WHERE status = 'done') OVER (
                     PARTITION BY reference_date, cadence
@@ -61,7 +63,7 @@ def journals() -> dict[Key, Journal]:
             """
         )
         return {
-            (Cadence(cadence), reference_date): Journal(
+            Period(Cadence(cadence), reference_date): Journal(
                 is_open=is_open,
                 events_seen=seen,
                 rule_versions=frozenset(json.loads(versions or "[]")),
@@ -74,12 +76,12 @@ def journals() -> dict[Key, Journal]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTotals:
-    """What all runs of one period came to."""
+    """The results of all runs of one period."""
 
     attempts: int
     hosts: int
     """Evaluated by the latest run."""
-    rewarded: int
+    hosts_rewarded: int
     """Hosts with an award."""
     awards: int
     points: int
@@ -93,14 +95,14 @@ class RunTotals:
     """Of the latest run."""
 
 
-def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
+def run_totals(*, first: date, last: date) -> Mapping[Period, RunTotals]:
     """Return the totals of each period whose reference date lies in `first`..`last`."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT cadence, reference_date, count(*),
                 (array_agg(hosts_evaluated ORDER BY attempt DESC))[1],
-                sum(rewarded)::bigint, sum(awards)::bigint, sum(points)::bigint,
+                sum(hosts_rewarded)::bigint, sum(awards)::bigint, sum(points)::bigint,
                 coalesce(extract(epoch FROM sum(finished_at - started_at)), 0)::float,
                 (array_agg(trigger ORDER BY attempt DESC))[1],
                 (array_agg(finished_at ORDER BY attempt DESC))[1],
@@ -112,10 +114,10 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
             [first, last],
         )
         return {
-            (Cadence(cadence), reference_date): RunTotals(
+            Period(Cadence(cadence), reference_date): RunTotals(
                 attempts=attempts,
                 hosts=hosts,
-                rewarded=rewarded,
+                hosts_rewarded=rewarded,
                 awards=awards,
                 points=points,
                 seconds=seconds,
@@ -139,8 +141,8 @@ def run_totals(*, first: date, last: date) -> Mapping[Key, RunTotals]:
         }
 
 
-def latest_judged_day() -> date | None:
-    """Return the latest business day that any run has judged."""
+def latest_evaluated_day() -> date | None:
+    """Return the latest business day that a run has evaluated."""
     latest: date | None = AwardRun.objects.filter(cadence=Cadence.DAILY).aggregate(
         latest=Max("reference_date")
     )["latest"]
@@ -148,30 +150,35 @@ def latest_judged_day() -> date | None:
 
 
 class OpenRun(NamedTuple):
-    """A run that has begun and not ended, and how far it has come."""
+    """A run that has started and not ended, and its progress."""
 
     cadence: str
     reference_date: date
     attempt: int
     started_at: datetime
-    judged: int
-    """Shards."""
-    shards: int
+    batches_done: int
+    batches: int
     awards: int
 
 
 def open_runs() -> list[OpenRun]:
-    """Return the runs that have begun and not ended, oldest first."""
+    """Return the runs that have started and not ended, oldest first."""
     rows = (
         AwardRun.objects.filter(status=RunStatus.RUNNING)
         .annotate(
-            judged=Count("shards", filter=~Q(shards__status=ShardStatus.PENDING)),
-            all_shards=Count("shards"),
-            written=Coalesce(Sum("shards__awards"), 0),
+            batches_done=Count("batches", filter=~Q(batches__status=BatchStatus.PENDING)),
+            all_batches=Count("batches"),
+            written=Coalesce(Sum("batches__awards"), 0),
         )
         .order_by("started_at")
         .values_list(
-            "cadence", "reference_date", "attempt", "started_at", "judged", "all_shards", "written"
+            "cadence",
+            "reference_date",
+            "attempt",
+            "started_at",
+            "batches_done",
+            "all_batches",
+            "written",
         )
     )
     return [OpenRun(*row) for row in rows]

@@ -18,7 +18,7 @@ class DayTotal(NamedTuple):
 def totals_by_day(*, first: date, last: date) -> list[DayTotal]:
     """Return what each rule type paid for each reference date in `first`..`last`, in order.
 
-    A run adds its shards up when it ends, so those of one that has not are added up here.
+    A run adds its batches up when it ends, so those of one that has not are added up here.
     """
     sql = """
         SELECT reference_date, rule_type,
@@ -27,8 +27,8 @@ def totals_by_day(*, first: date, last: date) -> list[DayTotal]:
             SELECT reference_date, by_rule FROM rewards_awardrun
             WHERE reference_date BETWEEN %(first)s AND %(last)s AND status <> 'running'
             UNION ALL
-            SELECT reference_date, shard.by_rule
-            FROM rewards_awardrun run JOIN rewards_awardshard shard ON shard.run_id = run.id
+            SELECT reference_date, batch.by_rule
+            FROM rewards_awardrun run JOIN rewards_awardbatch batch ON batch.run_id = run.id
             WHERE reference_date BETWEEN %(first)s AND %(last)s AND run.status = 'running'
         ) parts, jsonb_each(by_rule) AS each_rule (rule_type, sums)
         GROUP BY reference_date, rule_type

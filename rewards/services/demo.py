@@ -10,26 +10,27 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import Q
 
-from rewards.calendar import (
+from rewards.choices import RuleType, RunTrigger
+from rewards.engine.business_days import (
     ONE_DAY,
     business_date,
     last_closed_week,
     monday_of,
     sunday_of,
 )
-from rewards.choices import RuleType, RunTrigger
+from rewards.engine.periods import DUE, PeriodState
 from rewards.exceptions import AlreadyRunning, RewardsError, UsageError
 from rewards.models import User
-from rewards.rules.periods import DUE, PeriodState
 from rewards.selectors.activity import event_time
 from rewards.selectors.database import foreign_tables, is_in_use, is_migrated
-from rewards.services.awarding import RunReport, award
-from rewards.services.due import periods
-from rewards.services.ingest import import_activity
+from rewards.selectors.periods import period_statuses
+from rewards.selectors.time_zone import business_time_zone
+from rewards.services.activity.importing import import_activity
+from rewards.services.awarding.options import RunOptions
+from rewards.services.awarding.run import RunReport, award
 from rewards.services.rules import set_rule
 
 ADMIN = "admin"
@@ -40,18 +41,18 @@ LOCK = int.from_bytes(b"demo")
 UTC = ZoneInfo("UTC")
 
 
-class Terms(NamedTuple):
+class RuleParams(NamedTuple):
     """What a rule of the demo asks and pays."""
 
     threshold: int
     points: int
 
 
-RULES: dict[RuleType, Terms] = {
-    RuleType.DAILY_LOGIN: Terms(1, 10),
-    RuleType.DAILY_AUDIO_CALL_TARGET: Terms(5, 25),
-    RuleType.DAILY_VIDEO_CALL_TARGET: Terms(3, 35),
-    RuleType.WEEKLY_CONSISTENCY: Terms(5, 100),
+RULES: dict[RuleType, RuleParams] = {
+    RuleType.DAILY_LOGIN: RuleParams(1, 10),
+    RuleType.DAILY_AUDIO_CALL_TARGET: RuleParams(5, 25),
+    RuleType.DAILY_VIDEO_CALL_TARGET: RuleParams(3, 35),
+    RuleType.WEEKLY_CONSISTENCY: RuleParams(5, 100),
 }
 
 Progress = Callable[[int, int], None]
@@ -96,7 +97,7 @@ class DemoReport:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def demo_lock() -> Iterator[None]:
     """Keep any other process from making a demo in the same database, from migrating it on.
 
     The lock belongs to the database session, so PostgreSQL frees it when the process dies.
@@ -145,7 +146,7 @@ def fill(
     changes nothing when nothing is. Call when `require_room` has agreed and all migrations are
     applied. Raises RewardsError.
     """
-    zone = ZoneInfo(settings.REWARDS_TIME_ZONE)
+    zone = business_time_zone()
     begun_at = event_time(source=activity.source, event_id=activity.first_event)
     if begun_at is None:
         # A day ends in UTC and in the zone of the business days at different times.
@@ -174,9 +175,9 @@ def fill(
     events, stored, hosts_created = _import(activity, last_day, now, on_import)
 
     due = [
-        period
-        for period in periods(now=now)
-        if period.state in DUE | {PeriodState.LATE_BEYOND_GRACE}
+        status.period
+        for status in period_statuses(now=now)
+        if status.state in DUE | {PeriodState.LATE_BEYOND_GRACE}
     ]
     return DemoReport(
         first_day=first_day,
@@ -187,11 +188,12 @@ def fill(
         rules_written=sum(written),
         runs=[
             award(
-                cadence=period.cadence,
-                reference_date=period.reference_date,
+                period=period,
                 now=now,
                 trigger=RunTrigger.COMMAND,
-                on_progress=_part_of(on_award, done, len(due)),
+                options=RunOptions(
+                    second_thread=True, on_progress=_part_of(on_award, done, len(due))
+                ),
             )
             for done, period in enumerate(due)
         ],

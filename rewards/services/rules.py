@@ -8,10 +8,10 @@ from datetime import date, timedelta
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
 
-from rewards.choices import RULE_TERMS, Cadence, RuleType, RunStatus
-from rewards.exceptions import FirstDayRefused, RuleChanged, RuleRefused
+from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType, RunStatus
+from rewards.exceptions import InvalidStartDate, RuleChanged, RuleRefused
 from rewards.models import AwardRun, RewardRule, ScoreHistory, User
-from rewards.selectors.rules import latest_version, mark_of
+from rewards.selectors.rules import latest_version, version_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ def set_rule(
     today: date,
     reason: str = "",
     author: User | None = None,
-    seen: str | None = None,
+    expected_token: str | None = None,
     is_dry_run: bool = False,
 ) -> RuleReport:
     """Write the next version of `rule_type`, in force from `starts_on` on.
@@ -52,9 +52,9 @@ def set_rule(
         reason=reason,
         created_by=author,
     )
-    with _alone(rule_type, seen=seen):
+    with _rules_locked(rule_type, expected_token=expected_token):
         same_day = RewardRule.objects.filter(rule_type=rule_type, starts_on=starts_on).first()
-        if same_day is not None and _terms(same_day) == _terms(version):
+        if same_day is not None and _params(same_day) == _params(version):
             return RuleReport(version=same_day, is_new=False)
         _require_writable(version, today=today)
         return RuleReport(version=_save(version, is_dry_run=is_dry_run), is_new=True)
@@ -70,7 +70,7 @@ def change_pending(
     today: date,
     reason: str = "",
     author: User | None = None,
-    seen: str | None = None,
+    expected_token: str | None = None,
     is_dry_run: bool = False,
 ) -> RewardRule:
     """Rewrite a version whose first day is still to come; it then is its last author's.
@@ -78,7 +78,7 @@ def change_pending(
     Raises RuleRefused, and with `seen`, as in set_rule, RuleChanged. A dry run likewise, but it
     writes nothing.
     """
-    with _alone(RuleType(rule.rule_type), seen=seen):
+    with _rules_locked(RuleType(rule.rule_type), expected_token=expected_token):
         _require_pending(rule, today=today)
         rule.threshold = threshold
         rule.points = points
@@ -92,13 +92,13 @@ def change_pending(
 
 def withdraw(*, rule: RewardRule, today: date) -> None:
     """Delete a version whose first day is still to come. Raises RuleRefused."""
-    with _alone(RuleType(rule.rule_type)):
+    with _rules_locked(RuleType(rule.rule_type)):
         _require_pending(rule, today=today)
         rule.delete()
 
 
 @contextmanager
-def _alone(rule_type: RuleType, *, seen: str | None = None) -> Iterator[None]:
+def _rules_locked(rule_type: RuleType, *, expected_token: str | None = None) -> Iterator[None]:
     """Let one editor at a time at the rules, so that each sees what the one before has written.
 
     A run that opens waits too: it pays by what is written here, or is seen to have begun.
@@ -106,12 +106,14 @@ def _alone(rule_type: RuleType, *, seen: str | None = None) -> Iterator[None]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE ROW EXCLUSIVE MODE")
-        if seen is not None and seen != mark_of(latest_version(rule_type=rule_type)):
+        if expected_token is not None and expected_token != version_token(
+            latest_version(rule_type=rule_type)
+        ):
             raise RuleChanged(f"{rule_type} has been changed since you opened it.")
         yield
 
 
-def _terms(version: RewardRule) -> tuple[int, int, bool]:
+def _params(version: RewardRule) -> tuple[int, int, bool]:
     return version.threshold, version.points, version.is_active
 
 
@@ -127,7 +129,7 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
     others = RewardRule.objects.filter(rule_type=version.rule_type).exclude(pk=version.pk)
     later = others.filter(starts_on__gte=version.starts_on).order_by("-starts_on").first()
     if later is not None:
-        raise FirstDayRefused(
+        raise InvalidStartDate(
             f"A version of {version.rule_type} already begins on {later.starts_on}; "
             "the next one begins after it."
         )
@@ -136,13 +138,13 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
     first_day = version.starts_on
     # A week is paid by the version in force on its Sunday.
     first_monday = first_day - timedelta(days=6)
-    cadence = RULE_TERMS[RuleType(version.rule_type)].cadence
+    cadence = RULE_TYPE_SPECS[RuleType(version.rule_type)].cadence
     first = first_monday if cadence == Cadence.WEEKLY else first_day
     run = AwardRun.objects.filter(
         cadence=cadence, reference_date__gte=first, status=RunStatus.RUNNING
     ).first()
     if run is not None:
-        raise FirstDayRefused(
+        raise InvalidStartDate(
             f"The {run}, has begun and not ended, and keeps to the rules it began with; "
             f"a version may begin on {first_day} once it has ended."
         )
@@ -155,7 +157,7 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
         .first()
     )
     if award is not None:
-        raise FirstDayRefused(
+        raise InvalidStartDate(
             f"{version.rule_type} has been awarded for {award.reference_date}; a version may "
             f"begin on {version.starts_on} only while nothing is awarded on or after that day."
         )

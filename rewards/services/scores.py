@@ -1,15 +1,19 @@
-"""The scores: sums of the ledger, kept in step with it inside its own transactions."""
+"""The scores: cached sums of the ledger, updated in the transactions that write it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from django.db import connection
+from django.db import connection, transaction
 
-from rewards.calendar import monday_of
+from rewards.engine.business_days import monday_of
+from rewards.engine.values import Award
+from rewards.services.db_errors import retry_on_conflict
 
-# A host's first award makes the row, in the period of the latest day judged, so that it does not
-# matter in which order days are awarded. Rows are taken in the order given: by host, in which
-# every writer locks them.
+MAX_EXAMPLES = 5
+
+# The first award inserts the score with the latest evaluated day as its period, so that backfills
+# may run in any order. Rows are locked in user order, as every writer does, to avoid deadlocks.
 _ADD = """
     INSERT INTO rewards_score AS score
         (user_id, lifetime, daily, daily_date, weekly, week_start)
@@ -25,7 +29,7 @@ _ADD = """
             SELECT day, date_trunc('week', day)::date AS monday
             FROM (
                 SELECT greatest(%(day)s::date, max(reference_date)) AS day FROM rewards_awardrun
-            ) AS judged
+            ) AS evaluated
         ) AS latest
     ON CONFLICT (user_id) DO UPDATE SET
         lifetime = score.lifetime + excluded.lifetime,
@@ -44,37 +48,37 @@ _ADD = """
 """
 
 
-def add_awards(*, reference_date: date, points_by_user: Mapping[int, int]) -> None:
-    """Add the points just written to the ledger for `reference_date` to their hosts' scores.
+def add_awards(*, reference_date: date, awards: Mapping[int, Sequence[Award]]) -> None:
+    """Add awards just written to the ledger for `reference_date` to the scores of their hosts.
 
-    `points_by_user` is in order of host. Call inside the transaction that wrote the ledger: a
-    second call adds a second time. A period that is the same gains the points, an older one is
-    replaced, a newer one is left alone.
+    `awards` is user id -> awards, in order of user id. Call once, inside the transaction that
+    wrote the ledger. A score of the same period gains the points, one of an older period is
+    replaced, one of a newer period stays.
     """
+    points = [sum([award.rule.points for award in earned]) for earned in awards.values()]
     with connection.cursor() as cursor:
         cursor.execute(
             _ADD,
             {
                 "day": reference_date,
                 "monday": monday_of(reference_date),
-                "users": _array(points_by_user),
-                "points": _array(points_by_user.values()),
+                "users": _array(awards),
+                "points": _array(points),
             },
         )
 
 
 def _array(numbers: Iterable[int]) -> str:
-    """Return an array as PostgreSQL reads it: psycopg takes ten times as long over a list."""
+    """Return a PostgreSQL array literal; psycopg needs ten times as long to adapt a list."""
     return f"{{{','.join(map(str, numbers))}}}"
 
 
-def roll_over(*, reference_date: date) -> int:
-    """Open `reference_date` and its week for every score of an older period; return how many.
+def roll_over(*, reference_date: date) -> None:
+    """Move scores of older periods to `reference_date` and its week, with 0 points there.
 
-    Loses nothing, since the ledger has it all. A second call changes nothing, and a backfill of
-    an old day moves nobody back.
+    Nothing is lost: the ledger has every award. Scores of newer periods stay, so that a second
+    call, or a backfill of an old day, changes nothing.
     """
-    monday = monday_of(reference_date)
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -85,7 +89,88 @@ def roll_over(*, reference_date: date) -> int:
                 week_start = greatest(week_start, %(monday)s)
             WHERE daily_date < %(day)s OR week_start < %(monday)s
             """,
-            {"day": reference_date, "monday": monday},
+            {"day": reference_date, "monday": monday_of(reference_date)},
         )
-        moved: int = cursor.rowcount
-    return moved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairReport:
+    """The scores that differed from the ledger; they were rebuilt unless it was a dry run."""
+
+    scores: int
+    examples: list[str]
+    """The first few: the host, its lifetime points, and what the ledger says."""
+
+
+# What each score must be: in the period that it has, or in the latest evaluated one if that is
+# earlier.
+_TRUE_SCORES = """
+    SELECT user_id, coalesce(sum(points), 0) AS lifetime,
+        coalesce(sum(points) FILTER (WHERE reference_date = day), 0) AS daily, day AS daily_date,
+        coalesce(sum(points) FILTER (
+            WHERE reference_date BETWEEN monday AND monday + 6), 0) AS weekly,
+        monday AS week_start
+    FROM (
+        SELECT user_id, least(daily_date, latest.day) AS day,
+            least(week_start, date_trunc('week', latest.day)::date) AS monday
+        FROM (
+            SELECT user_id FROM rewards_score UNION SELECT user_id FROM rewards_scorehistory
+        ) AS hosts
+        LEFT JOIN rewards_score USING (user_id)
+        CROSS JOIN (SELECT max(reference_date) AS day FROM rewards_awardrun) AS latest
+    ) AS periods
+    LEFT JOIN rewards_scorehistory USING (user_id)
+    GROUP BY user_id, day, monday
+"""
+
+_DIFFERING = f"""
+    SELECT truth.*, external_id, score.lifetime AS had
+    FROM ({_TRUE_SCORES}) AS truth
+    JOIN rewards_user ON rewards_user.id = user_id
+    LEFT JOIN rewards_score AS score USING (user_id)
+    WHERE (score.lifetime, score.daily, score.daily_date, score.weekly, score.week_start)
+        IS DISTINCT FROM
+        (truth.lifetime, truth.daily, truth.daily_date, truth.weekly, truth.week_start)
+"""  # noqa: S608 - constants
+
+_LOOK = f"""
+    WITH differing AS MATERIALIZED ({_DIFFERING})
+    SELECT (SELECT count(*) FROM differing), ARRAY(
+        SELECT format('%%s: lifetime %%s -> %%s, daily %%s, weekly %%s',
+            external_id, coalesce(had::text, 'none'), lifetime, daily, weekly)
+        FROM differing ORDER BY user_id LIMIT {MAX_EXAMPLES})
+"""  # noqa: S608 - constants
+
+_REBUILD = f"""
+    INSERT INTO rewards_score AS score
+        (user_id, lifetime, daily, daily_date, weekly, week_start)
+    SELECT user_id, lifetime, daily, daily_date, weekly, week_start
+    FROM ({_DIFFERING}) AS differing
+    ON CONFLICT (user_id) DO UPDATE SET
+        lifetime = excluded.lifetime,
+        daily = excluded.daily, daily_date = excluded.daily_date,
+        weekly = excluded.weekly, week_start = excluded.week_start
+"""  # noqa: S608 - constants
+
+
+def repair_scores(*, is_dry_run: bool = False) -> RepairReport:
+    """Rebuild the scores that differ from the ledger, each in its period; touch nothing else.
+
+    A second call finds nothing to do. Batches wait meanwhile, and are deferred to the next run if
+    they wait too long; a dry run blocks nothing.
+    """
+    return retry_on_conflict(lambda: _repair(is_dry_run=is_dry_run), label="repair of scores")
+
+
+def _repair(*, is_dry_run: bool) -> RepairReport:
+    with transaction.atomic(), connection.cursor() as cursor:
+        if not is_dry_run:
+            # In the order in which batches write them.
+            cursor.execute(
+                "LOCK TABLE rewards_scorehistory, rewards_score IN SHARE ROW EXCLUSIVE MODE"
+            )
+        cursor.execute(_LOOK, [])
+        scores, examples = cursor.fetchone()
+        if scores and not is_dry_run:
+            cursor.execute(_REBUILD)
+    return RepairReport(scores=scores, examples=examples)

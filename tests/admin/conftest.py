@@ -8,7 +8,7 @@ from django.db import connection
 
 from tests.factories import StaffFactory
 
-roles_migration = import_module("rewards.migrations.0003_roles")
+roles_migration = import_module("rewards.migrations.0003_roles_and_schedule")
 
 ROLES = ("no role", *roles_migration.ROLES, "superuser")
 

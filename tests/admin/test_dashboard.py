@@ -9,7 +9,7 @@ from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger
 from rewards.models import AwardRun, DailyActivity, Host
 from rewards.selectors.leaders import Leader, leaders, leaders_by_journal
 from rewards.selectors.ledger import totals_by_rule
-from rewards.services.awarding import award_daily, award_weekly
+from tests.awards import award_daily, award_weekly
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from rewards.choices import RuleType, RunTrigger
-from rewards.services.awarding import award_daily, award_weekly
+from tests.awards import award_daily, award_weekly
 from tests.factories import (
     A_MONDAY,
     DailyActivityFactory,

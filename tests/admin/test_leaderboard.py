@@ -8,9 +8,9 @@ from django.urls import reverse
 from rewards.admin import export, leaderboard
 from rewards.choices import RunTrigger
 from rewards.models import DailyActivity, Host
-from rewards.services.awarding import award_daily
-from rewards.services.runs import MAX_LEADERS
+from rewards.services.awarding.journal import MAX_LEADERS
 from tests.admin.test_export import read_csv, read_xlsx
+from tests.awards import award_daily
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
 
 PAGE = reverse("admin:rewards_score_leaderboard")
@@ -95,7 +95,7 @@ def test_days_that_make_no_sense_are_told_beside_their_field(
 
 
 def test_too_much_to_add_up_is_not_waited_for(client, awards, monkeypatch):
-    monkeypatch.setattr(leaderboard, "PATIENCE", "1ms")
+    monkeypatch.setattr(leaderboard, "PAGE_TIMEOUT_MS", 1)
     monkeypatch.setattr(leaderboard, "leaders", sleep)
 
     page = client.get(PAGE, {"first": "2026-11-15", "last": "2026-11-16"})
@@ -143,7 +143,7 @@ def test_more_hosts_than_a_sheet_holds_are_refused(client, awards, monkeypatch):
     assert len(read_csv(taken_away(client, "csv"))) == 4
 
 
-# Session, user, rights (2), the latest day judged; then the run that noted who leads, and names.
+# Session, user, rights (2), the latest day evaluated; then the run that noted who leads, and names.
 A_WEEK = 7
 # Or, of other days: savepoint, patience, leaders, savepoint, names.
 OTHER_DAYS = 10

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from rewards.choices import RuleType, RunTrigger
 from rewards.models import ActivityEvent, AwardRun, DailyActivity, Host, RewardRule, ScoreHistory
-from rewards.services.awarding import award_daily
+from tests.awards import award_daily
 from tests.factories import A_MONDAY, RewardRuleFactory
 
 NOW = datetime(2026, 11, 17, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from rewards.choices import RuleType
-from rewards.exceptions import TooMuchToRead
+from rewards.exceptions import QueryTimedOut
 from rewards.models import RewardRule
 from rewards.services import rules
 from tests.factories import DailyActivityFactory, HostFactory, RewardRuleFactory, StaffFactory
@@ -381,7 +381,7 @@ def test_a_preview_of_a_pause_and_of_no_activity_says_so(client, editor):
 
 def test_a_preview_that_takes_too_long_says_so_and_keeps_the_form(client, editor, monkeypatch):
     def give_up(**kwargs):
-        raise TooMuchToRead("this took longer than 20 seconds and was given up.")
+        raise QueryTimedOut("this took longer than 20 seconds and was given up.")
 
     monkeypatch.setattr("rewards.admin.rules.preview_rule", give_up)
 

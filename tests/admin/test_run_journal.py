@@ -3,13 +3,13 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
+from rewards.services.runs import opened
 
 from rewards.admin import run_journal
-from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger, ShardStatus
+from rewards.choices import BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
 from rewards.exceptions import QueueUnreachable
-from rewards.models import AwardRun, AwardShard, RewardRule, ScoreHistory
-from rewards.services import queue, starting
-from rewards.services.runs import opened
+from rewards.models import AwardBatch, AwardRun, RewardRule, ScoreHistory
+from rewards.services import run_requests, worker_queue
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -47,7 +47,9 @@ def activity(db):
 def messages(monkeypatch):
     """What is sent to the workers."""
     sent = []
-    monkeypatch.setattr(queue, "send", lambda task, *arguments: sent.append((task, *arguments)))
+    monkeypatch.setattr(
+        worker_queue, "enqueue", lambda task, *arguments: sent.append((task, *arguments))
+    )
     return sent
 
 
@@ -84,7 +86,7 @@ def test_an_operator_runs_a_date(client, login, activity):
     run = AwardRun.objects.get()
     assert (run.status, run.trigger) == (RunStatus.DONE, RunTrigger.ADMIN)
     assert ScoreHistory.objects.get().points == 10
-    assert said(page) == ["2026-11-16: 10 points in 1 new awards; 1 hosts judged."]
+    assert said(page) == ["2026-11-16: 10 points in 1 new awards; 1 hosts evaluated."]
     assert states(page)["daily 2026-11-16"] == "done"
 
 
@@ -95,7 +97,7 @@ def test_running_a_date_twice_awards_nothing_twice(client, login, activity):
     page = client.post(START, DAY, follow=True)
 
     assert ScoreHistory.objects.count() == 1
-    assert said(page)[-1] == "2026-11-16: 0 points in 0 new awards; 1 hosts judged."
+    assert said(page)[-1] == "2026-11-16: 0 points in 0 new awards; 1 hosts evaluated."
 
 
 def test_a_gap_is_run_by_the_button_beside_it(client, login, activity):
@@ -197,12 +199,12 @@ def test_who_may_not_start_is_shown_no_button(client, login, activity):
 
 def test_a_large_period_is_handed_to_the_workers(client, login, activity, messages, monkeypatch):
     login("Operator")
-    monkeypatch.setattr(starting, "MAX_HOSTS", 0)
+    monkeypatch.setattr(run_requests, "MAX_HOSTS", 0)
 
     page = client.post(START, DAY, follow=True)
 
     run = AwardRun.objects.get()
-    assert messages == [("award_shards", run.pk)]
+    assert messages == [("award_batches", run.pk)]
     assert run.status == RunStatus.RUNNING
     assert not ScoreHistory.objects.exists()
     assert "the workers have been asked" in said(page)[0]
@@ -210,7 +212,7 @@ def test_a_large_period_is_handed_to_the_workers(client, login, activity, messag
 
 def test_much_that_is_due_is_handed_to_the_workers(client, login, activity, messages, monkeypatch):
     login("Operator")
-    monkeypatch.setattr(starting, "MAX_HOSTS", 1)
+    monkeypatch.setattr(run_requests, "MAX_HOSTS", 1)
 
     client.post(START_DUE)
 
@@ -225,8 +227,8 @@ def test_no_worker_within_reach_is_said_in_a_sentence(
     def send(*_):
         raise QueueUnreachable("The queue's broker cannot be reached.")
 
-    monkeypatch.setattr(queue, "send", send)
-    monkeypatch.setattr(starting, "MAX_HOSTS", 0)
+    monkeypatch.setattr(worker_queue, "enqueue", send)
+    monkeypatch.setattr(run_requests, "MAX_HOSTS", 0)
     login("Operator")
 
     page = client.post(address, DAY, follow=True)
@@ -237,14 +239,14 @@ def test_no_worker_within_reach_is_said_in_a_sentence(
 def test_how_far_a_run_is_that_is_not_over(client, login, activity):
     login("Viewer")
     run = AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
-    for after, status in [(0, ShardStatus.DONE), (10, ShardStatus.PENDING)]:
-        AwardShard.objects.create(
+    for after, status in [(0, BatchStatus.DONE), (10, BatchStatus.PENDING)]:
+        AwardBatch.objects.create(
             run=run,
             after_user=after,
             through_user=after + 10,
             status=status,
-            finished_at=None if status == ShardStatus.PENDING else NOW,
-            awards=7 if status == ShardStatus.DONE else 0,
+            finished_at=None if status == BatchStatus.PENDING else NOW,
+            awards=7 if status == BatchStatus.DONE else 0,
         )
 
     page = client.get(JOURNAL)

@@ -12,7 +12,7 @@ from benchmarks.__main__ import PARTS
 from benchmarks.report import TABLES, TARGETS, filled, table
 from benchmarks.scaling import fit
 from benchmarks.simulation import Cost, CostModel, Machines, simulate
-from rewards.services.awarding.shards import ASSISTED_FROM
+from rewards.services.awarding.batches import SECOND_THREAD_FROM
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_the_fit_has_no_negative_cost():
 
 
 def test_the_model_has_the_engines_threshold_for_two_threads():
-    assert scaling.TWO_THREADS_FROM == ASSISTED_FROM
+    assert scaling.TWO_THREADS_FROM == SECOND_THREAD_FROM
 
 
 def test_the_fit_recovers_known_costs():

@@ -30,7 +30,7 @@ TUESDAY = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of the factory
 
-roles_migration = import_module("rewards.migrations.0003_roles")
+roles_migration = import_module("rewards.migrations.0003_roles_and_schedule")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rewards.choices import Cadence, RunStatus
 from rewards.models import AwardRun
-from tests.disturbed import BARRIER
+from tests.fault_injection import BARRIER
 from tests.processes import another_session, barrier
 from tests.test_sample import EXPECTED, exported, in_process
 

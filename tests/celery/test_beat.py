@@ -16,7 +16,7 @@ AFTERWARDS = "2004-05-03T02:00:00+00:00"
 def probe():
     """Run `manage.py runs` on the day after the sample; return its exit code and what it says."""
     program = (
-        "import sys; from tests.celery import clocked; "
+        "import sys; from tests.celery import app_fixed_clock; "
         "from django.core.management import execute_from_command_line as run; "
         "run(['manage.py', 'runs', '--days', '30', '--format', 'json'])"
     )

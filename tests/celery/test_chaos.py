@@ -98,7 +98,7 @@ def test_a_task_that_hangs_is_ended_and_its_work_done_again(stack, fault, tmp_pa
         in_process("award_daily", "--date", f"2004-04-{day}")
     for monday in ("2004-04-12", "2004-04-19"):
         in_process("award_weekly", "--week", monday)
-    worker = stack.worker(application="tests.celery.hurried")
+    worker = stack.worker(application="tests.celery.app_short_time_limit")
     with held_in_the_middle() as release:
         stack.send("award_due")
         wait_until_held(1)

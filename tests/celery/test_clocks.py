@@ -5,8 +5,8 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from rewards.calendar import ONE_DAY, monday_of
 from rewards.choices import Cadence, RunStatus, RunTrigger
+from rewards.engine.business_days import ONE_DAY, monday_of
 from rewards.models import AwardRun, ScoreHistory
 from rewards.services.due import award_due
 from tests.celery.sample import everything_is_done
@@ -76,7 +76,7 @@ def test_an_import_that_commits_after_the_run_of_its_day_is_paid_to_that_day(
 ):
     late = tmp_path / "late.csv"
     late.write_text(HEADER + "late-1,latecomer,login,2004-04-30T12:00:00Z,0\n")
-    stack.worker(application="tests.celery.clocked", NOW="2004-05-03T02:00:00+00:00")
+    stack.worker(application="tests.celery.app_fixed_clock", NOW="2004-05-03T02:00:00+00:00")
     with barrier() as release:
         ingest = disturbed(
             "--hold-at",

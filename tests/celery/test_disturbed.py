@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from rewards.choices import RunStatus
-from rewards.models import AwardRun, AwardShard
+from rewards.models import AwardBatch, AwardRun
 from tests.celery.sample import (
     HELD,
     assert_as_if_undisturbed,
@@ -71,7 +71,7 @@ def test_the_message_of_a_killed_worker_comes_back_without_a_tick(stack, fault, 
         assert redis.hlen("unacked") >= 1
     fault("F15", "kill -9 of a whole worker, and no tick")
 
-    stack.worker(application="tests.celery.impatient")
+    stack.worker(application="tests.celery.app_short_visibility")
     wait_until(everything_is_done, "the message")
 
     assert_as_if_undisturbed(tmp_path)
@@ -80,7 +80,7 @@ def test_the_message_of_a_killed_worker_comes_back_without_a_tick(stack, fault, 
 @pytest.mark.exhaustive
 def test_a_message_handed_out_while_its_task_still_runs_changes_nothing(stack, fault, tmp_path):
     with held_in_the_middle() as release, stack.redis() as redis:
-        workers = [stack.worker(application="tests.celery.impatient") for _ in range(2)]
+        workers = [stack.worker(application="tests.celery.app_short_visibility") for _ in range(2)]
         stack.send("award_due")
         wait_until_held(1)
         wait_until(
@@ -165,7 +165,7 @@ def test_workers_share_a_run_that_a_command_gave_them(stack, tmp_path):
 
     assert (process.returncode, err) == (0, "")
     assert "2004-04-30: Awarded" in out
-    assert all("Task award_shards" in worker.said() for worker in workers)
-    assert AwardShard.objects.filter(status="done").count() >= 20
+    assert all("Task award_batches" in worker.said() for worker in workers)
+    assert AwardBatch.objects.filter(status="done").count() >= 20
     in_time = AwardRun.objects.get()
     assert in_time.status == RunStatus.DONE

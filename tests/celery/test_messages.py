@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kombu import Connection, Producer
 
-from rewards.models import AwardRun, AwardShard, ScoreHistory
+from rewards.models import AwardBatch, AwardRun, ScoreHistory
 from tests.celery.sample import assert_as_if_undisturbed, everything_is_done
 from tests.celery.stack import wait_until
 
@@ -43,22 +43,22 @@ def test_a_pickled_message_is_refused_unread(stack, tmp_path):
 
 FORGED = [
     # not the arguments of the task
-    ("award_shards", ()),
-    ("award_shards", (1, 2)),
+    ("award_batches", ()),
+    ("award_batches", (1, 2)),
     ("award_due", ("2004-04-28",)),
     # not a number of a run
-    ("award_shards", ("1; DROP TABLE rewards_scorehistory",)),
-    ("award_shards", (None,)),
-    ("award_shards", ([1, 2],)),
-    ("award_shards", ({"pk": 1},)),
-    ("award_shards", (1.5,)),
+    ("award_batches", ("1; DROP TABLE rewards_scorehistory",)),
+    ("award_batches", (None,)),
+    ("award_batches", ([1, 2],)),
+    ("award_batches", ({"pk": 1},)),
+    ("award_batches", (1.5,)),
     # the number of no run
-    ("award_shards", (-1,)),
-    ("award_shards", (999_999,)),
-    ("award_shards", (10**30,)),
+    ("award_batches", (-1,)),
+    ("award_batches", (999_999,)),
+    ("award_batches", (10**30,)),
     # no task of ours
     ("os.system", ("true",)),
-    ("rewards.services.awarding.award_daily", ()),
+    ("rewards.services.awards.award_daily", ()),
 ]
 
 
@@ -71,13 +71,13 @@ def test_forged_messages_write_nothing(stack, tmp_path):
 
     assert worker.said().count("received") >= len(FORGED) - 2, worker.said()
     assert not AwardRun.objects.exists()
-    assert not AwardShard.objects.exists()
+    assert not AwardBatch.objects.exists()
     assert not ScoreHistory.objects.exists()
     stack.send("award_due")
     wait_until(everything_is_done, "the awards")
     runs = list(AwardRun.objects.values())
     for run in runs:  # all of them have ended
-        stack.send("award_shards", run["id"])
+        stack.send("award_batches", run["id"])
     wait_until(stack.is_idle, "an empty queue")
     assert list(AwardRun.objects.values()) == runs
     assert_as_if_undisturbed(tmp_path)

@@ -33,11 +33,11 @@ def without_seconds(text):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (DAILY, "2026-11-16: Awarded 10 points in 1 awards; 1 hosts judged"),
-        (WEEKLY, "week 2026-11-16: Awarded 100 points in 1 awards; 1 hosts judged"),
+        (DAILY, "2026-11-16: Awarded 10 points in 1 awards; 1 hosts evaluated"),
+        (WEEKLY, "week 2026-11-16: Awarded 100 points in 1 awards; 1 hosts evaluated"),
         # the last that has ended
-        (("award_daily",), "2026-11-23: Awarded 10 points in 1 awards; 1 hosts judged"),
-        (("award_weekly",), "week 2026-11-16: Awarded 100 points in 1 awards; 1 hosts judged"),
+        (("award_daily",), "2026-11-23: Awarded 10 points in 1 awards; 1 hosts evaluated"),
+        (("award_weekly",), "week 2026-11-16: Awarded 100 points in 1 awards; 1 hosts evaluated"),
     ],
 )
 def test_a_period_is_awarded_and_reported(words, line, manage):
@@ -46,7 +46,7 @@ def test_a_period_is_awarded_and_reported(words, line, manage):
     assert (code, without_seconds(out), err) == (0, [line], "")
     assert ScoreHistory.objects.count() == 1
     assert without_seconds(manage(*words)[1]) == [
-        f"{line.partition(':')[0]}: Awarded 0 points in 0 awards; 1 hosts judged"
+        f"{line.partition(':')[0]}: Awarded 0 points in 0 awards; 1 hosts evaluated"
     ]
 
 

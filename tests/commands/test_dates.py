@@ -63,7 +63,7 @@ def test_what_is_no_date_is_refused(command, option, text, reason, manage):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        # days that cannot be judged yet
+        # days that cannot be evaluated yet
         (
             ("award_daily", "--date", "2026-11-25"),
             "2026-11-25 is in the future (business date is 2026-11-24, zone UTC).",
@@ -76,7 +76,7 @@ def test_what_is_no_date_is_refused(command, option, text, reason, manage):
             ("award_daily", "--from", "2026-11-23", "--to", "2026-11-24"),
             "day 2026-11-24 has not ended in UTC; the last closed day is 2026-11-23.",
         ),
-        # weeks that cannot be judged yet, or are none
+        # weeks that cannot be evaluated yet, or are none
         (
             ("award_weekly", "--week", "2026-11-18"),
             "2026-11-18 is not a Monday; did you mean 2026-11-16?",
@@ -118,7 +118,7 @@ def test_what_is_no_date_is_refused(command, option, text, reason, manage):
         ),
     ],
 )
-def test_days_that_cannot_be_judged_are_refused_and_nothing_is_written(words, sentence, manage):
+def test_days_that_cannot_be_evaluated_are_refused_and_nothing_is_written(words, sentence, manage):
     RewardRuleFactory()
     DailyActivityFactory()
 

@@ -52,7 +52,7 @@ def test_it_shows_each_day_and_who_would_gain(capsys):
     assert err == ""
 
 
-def test_it_says_when_there_was_nothing_to_judge(capsys):
+def test_it_says_when_there_was_nothing_to_evaluate(capsys):
     preview()
 
     assert "There was no activity in these days." in capsys.readouterr().out

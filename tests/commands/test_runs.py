@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from rewards.choices import RunTrigger
 from rewards.models import AwardRun
-from rewards.services import awarding
+from rewards.services.awarding import run as awarding_run
 from rewards.services.due import award_due
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
 
@@ -103,7 +103,7 @@ def test_award_due_says_what_it_did_and_then_that_nothing_is_due(host, capsys):
     call_command("award_due")
 
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("2026-11-16: Awarded 10 points in 1 awards; 1 hosts judged in ")
+    assert first.startswith("2026-11-16: Awarded 10 points in 1 awards; 1 hosts evaluated in ")
     assert second == "Nothing is due."
 
 
@@ -131,14 +131,14 @@ def test_a_range_that_has_not_ended_writes_nothing(host):
 
 def test_what_was_awarded_is_reported_when_a_later_date_breaks_off(host, capsys, monkeypatch):
     DailyActivityFactory(user=host)
-    award = awarding.award_daily
+    award = awarding_run.award
 
-    def once(*, day, **kwargs):
-        if day != A_MONDAY:
+    def once(*, period, **kwargs):
+        if period.reference_date != A_MONDAY:
             raise KeyboardInterrupt
-        return award(day=day, **kwargs)
+        return award(period=period, **kwargs)
 
-    monkeypatch.setattr(awarding, "award_daily", once)
+    monkeypatch.setattr(awarding_run, "award", once)
 
     with pytest.raises(CommandError) as refusal:
         call_command("award_daily", "--from=2026-11-16", "--to=2026-11-17")
@@ -170,4 +170,4 @@ def test_a_number_of_workers_that_is_none_is_refused(workers):
 @pytest.mark.parametrize("run", ["0", "-1", "1_0", "x"])
 def test_a_run_that_can_be_none_is_refused(run):
     with pytest.raises(CommandError, match=r"not a whole number \(digits 0-9\)|are required"):
-        call_command("award_shards", run)
+        call_command("award_batches", run)

@@ -16,7 +16,7 @@ def test_local_workers_share_one_run(committed):
 
     assert (code, "300 points in 30 awards" in out) == (0, True), err
     run = AwardRun.objects.get()
-    assert (run.status, run.awards, run.shards.count()) == ("done", 30, 30)
+    assert (run.status, run.awards, run.batches.count()) == ("done", 30, 30)
     assert ScoreHistory.objects.count() == 30
 
 

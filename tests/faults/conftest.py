@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rewards_site.localdb import LocalDatabase
+from tests.faults.databases import Database, Server
 from tests.faults.forkserver import ForkServer
 from tests.faults.jobs import Golden, Job, set_rules, write_week
-from tests.faults.world import Database, Server
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 
@@ -47,7 +47,7 @@ def server(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def week(server: Server, folder: Path) -> Database:
-    """A week of activity and rules to judge it by; nothing is awarded. Copy it, never change it."""
+    """A week of activity and rules; nothing is awarded. Copy it, never change it."""
     return make_week(server, folder)
 
 

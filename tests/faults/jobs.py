@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rewards.services.ingest import CHUNK_LINES
-from tests.faults.interposer import Message
-from tests.faults.world import Database, State, day
+from rewards.services.activity.importing import CHUNK_LINES
+from tests.faults.databases import Database, State, day
+from tests.faults.pg_proxy import Message
 
 HOSTS = 7
 
@@ -38,7 +38,7 @@ class Golden:
 
 
 def writes_awards(message: Message) -> bool:
-    """A batch is judged, and about to be written."""
+    """A batch is evaluated, and about to be written."""
     return "COPY rewards_scorehistory" in message.text
 
 
@@ -143,10 +143,10 @@ def _leave_a_run_open(database: Database) -> None:
     assert database.query("SELECT id FROM rewards_awardrun WHERE status = 'running'") == [(7,)]
 
 
-A_SHARD = Job(  # what a second process does for a run
-    name="award_shards",
-    argv=lambda folder: ["award_shards", "7"],
+A_BATCH = Job(  # what a second process does for a run
+    name="award_batches",
+    argv=lambda folder: ["award_batches", "7"],
     before=_leave_a_run_open,
 )
 
-JOBS = [AWARD_DAILY, AWARD_WEEKLY, AWARD_DUE, A_SHARD, ROLL_OVER, IMPORT_ACTIVITY]
+JOBS = [AWARD_DAILY, AWARD_WEEKLY, AWARD_DUE, A_BATCH, ROLL_OVER, IMPORT_ACTIVITY]

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from tests.faults.databases import Database
 from tests.faults.jobs import write_activity
-from tests.faults.world import Database
 
 A_MOMENT = timedelta(microseconds=1)
 

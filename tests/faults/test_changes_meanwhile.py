@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.faults.interposer import Message, Session
+from tests.faults.databases import AFTER_RECOVERY, MONDAY, day
 from tests.faults.jobs import AWARD_DAILY, write_activity, write_two_chunks, writes_awards
-from tests.faults.world import AFTER_RECOVERY, MONDAY, day
+from tests.faults.pg_proxy import Message, Session
 
 
 def second_batch(golden) -> int:
@@ -21,7 +21,7 @@ AGREES_WITH_RULES = """
             h.reference_date + CASE WHEN h.rule_type LIKE 'WEEKLY%%' THEN 6 ELSE 0 END
         ORDER BY r.starts_on DESC LIMIT 1)
 """
-"""Awards of another version than the one in force on the day judged."""
+"""Awards of another version than the one in force on the day evaluated."""
 
 
 def test_activity_committed_after_the_run_began_is_paid_by_the_next(week, folder, fault):
@@ -110,7 +110,7 @@ def test_a_run_pays_one_version_of_a_rule_whatever_is_edited_meanwhile(change, g
     with golden.before.server.copy(golden.before) as database:
 
         def edit(session: Session) -> None:
-            """Between two batches, from today, and on the very day that is being judged."""
+            """Between two batches, from today, and on the very day that is being evaluated."""
             for more in ([], ["--starts-on", day(6)]):
                 edits.append(
                     database.manage(

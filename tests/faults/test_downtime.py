@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.databases import MONDAY, Database, day
 from tests.faults.jobs import set_rules, write_activity
-from tests.faults.world import MONDAY, Database, day
 
 
 @pytest.mark.parametrize("days", [1, 10, pytest.param(40, marks=pytest.mark.exhaustive)])
@@ -37,7 +37,7 @@ def test_being_down_changes_nothing_but_the_hour(days, empty, folder, fault):
 
 
 def last_day(run):
-    """Order runs by the last day they judge; a week after its Sunday."""
+    """Order runs by the last day they evaluate; a week after its Sunday."""
     cadence, reference_date = run
     is_week = cadence == "weekly"
     return reference_date + timedelta(days=6 * is_week), is_week

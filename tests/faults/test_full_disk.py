@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.databases import AFTER_RECOVERY, Server
 from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY
 from tests.faults.test_server_refusals import assert_ended_with_a_sentence
-from tests.faults.world import AFTER_RECOVERY, Server
 
 
 @pytest.fixture

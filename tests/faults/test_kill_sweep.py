@@ -5,10 +5,10 @@ import signal
 import pytest
 
 from tests.fault_table import Recorder
+from tests.faults.databases import AFTER_RECOVERY, at
 from tests.faults.forkserver import Outcome
-from tests.faults.interposer import Message, Strike, kill_after, kill_before, lose_reply
 from tests.faults.jobs import AWARD_DUE, JOBS, Golden, Job
-from tests.faults.world import AFTER_RECOVERY, at
+from tests.faults.pg_proxy import Message, Strike, kill_after, kill_before, lose_reply
 
 STRIKES = {
     kill_before: ("F1", "killed before a message"),

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.faults.interposer import Message, Session, Strike
+from tests.faults.databases import AFTER_RECOVERY, Database, day
 from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, ROLL_OVER, Golden
-from tests.faults.world import AFTER_RECOVERY, Database, day
+from tests.faults.pg_proxy import Message, Session, Strike
 
 BUSY = 3
 """The exit code of who finds another process at work on the same run."""

@@ -10,9 +10,9 @@ import pytest
 
 from rewards_site.localdb import LocalDatabase
 from tests.faults.conftest import golden_maker, make_week
-from tests.faults.interposer import Session
+from tests.faults.databases import AFTER_RECOVERY, Server, at
 from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY, Golden, Job
-from tests.faults.world import AFTER_RECOVERY, Server, at
+from tests.faults.pg_proxy import Session
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import signal
 
 import pytest
 
+from tests.faults.databases import AFTER_RECOVERY
 from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, JOBS
-from tests.faults.world import AFTER_RECOVERY
 
 TABLES = [
     "rewards_rewardrule",
     "rewards_awardrun",
-    "rewards_awardshard",
+    "rewards_awardbatch",
     "rewards_dailyactivity",
     "rewards_scorehistory",
     "rewards_score",

@@ -1,10 +1,10 @@
-"""Processes that share the shards of one run, and die of it."""
+"""Processes that share the batches of one run, and die of it."""
 
 import time
 
-from tests.faults.interposer import Interposer, Session, kill_before
+from tests.faults.databases import AFTER_RECOVERY
 from tests.faults.jobs import AWARD_DAILY, writes_awards
-from tests.faults.world import AFTER_RECOVERY
+from tests.faults.pg_proxy import Interposer, Session, kill_before
 
 ONE_HOST_A_BATCH = {"REWARDS_BATCH_SIZE": 1}
 

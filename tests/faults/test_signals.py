@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from tests.faults.databases import AFTER_RECOVERY
 from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY
-from tests.faults.world import AFTER_RECOVERY
 
 SIGNALS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 

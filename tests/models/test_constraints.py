@@ -9,8 +9,8 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
-from rewards.choices import RuleType, RunStatus, ShardStatus
-from rewards.models import ActivityTotal, AwardShard
+from rewards.choices import BatchStatus, RuleType, RunStatus
+from rewards.models import ActivityTotal, AwardBatch
 from tests.factories import (
     A_MONDAY,
     ActivityEventFactory,
@@ -50,9 +50,9 @@ def score(**kwargs):
     return ScoreFactory.build(user=HostFactory(), **kwargs)
 
 
-def shard(**kwargs):
+def batch(**kwargs):
     values = {"run": AwardRunFactory(), "after_user": 0, "through_user": 1, **kwargs}
-    return AwardShard(**values)
+    return AwardBatch(**values)
 
 
 def award(**kwargs):
@@ -170,26 +170,26 @@ DOORS = [
         lambda: AwardRunFactory.build(trigger="whim"),
         "Value 'whim' is not a valid choice.",
     ),
-    # AwardShard
+    # AwardBatch
     Door(
-        "rewards_awardshard_once_per_span",
-        lambda: shard(**twin(_saved_shard, "run", "after_user")),
+        "rewards_awardbatch_once_per_span",
+        lambda: batch(**twin(_saved_batch, "run", "after_user")),
         "This span of the run exists already.",
     ),
     Door(
-        "rewards_awardshard_span_is_not_empty",
-        lambda: shard(after_user=5, through_user=5),
+        "rewards_awardbatch_span_is_not_empty",
+        lambda: batch(after_user=5, through_user=5),
         "A span ends after it begins.",
     ),
     Door(
-        "rewards_awardshard_status_is_known",
-        lambda: shard(status="lost", finished_at=datetime(2026, 11, 17, tzinfo=UTC)),
+        "rewards_awardbatch_status_is_known",
+        lambda: batch(status="lost", finished_at=datetime(2026, 11, 17, tzinfo=UTC)),
         "Value 'lost' is not a valid choice.",
     ),
     Door(
-        "rewards_awardshard_status_matches_its_end",
-        lambda: shard(status=ShardStatus.DONE),
-        "A shard has an end exactly when it no longer waits.",
+        "rewards_awardbatch_status_matches_its_end",
+        lambda: batch(status=BatchStatus.DONE),
+        "A batch has an end exactly when it no longer waits.",
     ),
     # ActivityTotal
     Door(
@@ -278,9 +278,9 @@ MORE_DOORS = [
 ]
 
 
-def _saved_shard():
+def _saved_batch():
     run = AwardRunFactory()
-    return AwardShard.objects.create(run=run, after_user=0, through_user=1)
+    return AwardBatch.objects.create(run=run, after_user=0, through_user=1)
 
 
 def _saved_total():
@@ -338,7 +338,7 @@ def test_every_constraint_explains_itself_to_people():
 def test_a_valid_row_of_each_table_passes_both_doors():
     pending = RewardRuleFactory.build(starts_on=A_TUESDAY)
     rows = [user(), event(), activity(), pending, AwardRunFactory.build()]
-    rows += [shard(), award(reference_date=A_TUESDAY), score()]
+    rows += [batch(), award(reference_date=A_TUESDAY), score()]
     rows += [ActivityTotal(date=A_TUESDAY, slot=99, events=1)]
 
     for row in rows:

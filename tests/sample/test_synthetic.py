@@ -1,7 +1,7 @@
 from collections import Counter
 from datetime import date, timedelta
 
-from rewards.sample import Synthetic, synthetic_rows
+from rewards.demo import Synthetic, synthetic_rows
 
 MONDAY = date(2026, 11, 16)
 SATURDAY = date(2026, 11, 21)

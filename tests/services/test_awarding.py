@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from rewards.choices import RuleType, RunStatus, RunTrigger
 from rewards.exceptions import AlreadyRunning, BadPeriod
 from rewards.models import AwardRun, Score, ScoreHistory
-from rewards.services import awarding
+from tests import awards
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
 from tests.processes import held_by_another
 
@@ -17,11 +17,11 @@ NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 
 def award_day(day=A_MONDAY, **kwargs):
-    return awarding.award_daily(day=day, now=NOW, trigger=RunTrigger.COMMAND, **kwargs)
+    return awards.award_daily(day=day, now=NOW, trigger=RunTrigger.COMMAND, **kwargs)
 
 
 def award_week(monday=A_MONDAY, **kwargs):
-    return awarding.award_weekly(monday=monday, now=NOW, trigger=RunTrigger.COMMAND, **kwargs)
+    return awards.award_weekly(monday=monday, now=NOW, trigger=RunTrigger.COMMAND, **kwargs)
 
 
 def test_a_host_is_paid_for_the_day_and_the_ledger_says_why():
@@ -37,7 +37,7 @@ def test_a_host_is_paid_for_the_day_and_the_ledger_says_why():
         AwardRun.objects.get().pk,
     )
     assert (award.points, award.measured, award.threshold) == (30, 3, 2)
-    assert (report.status, report.tally.awards, report.tally.points) == (RunStatus.DONE, 1, 30)
+    assert (report.status, report.counts.awards, report.counts.points) == (RunStatus.DONE, 1, 30)
 
 
 def test_a_second_run_awards_nothing():
@@ -48,7 +48,7 @@ def test_a_second_run_awards_nothing():
 
     report = award_day()
 
-    assert (report.attempt, report.tally.hosts, report.tally.awards) == (2, 1, 0)
+    assert (report.attempt, report.counts.hosts_evaluated, report.counts.awards) == (2, 1, 0)
     assert (list(Score.objects.values()), list(ScoreHistory.objects.values())) == before
 
 
@@ -58,7 +58,7 @@ def test_a_dry_run_counts_and_writes_nothing():
 
     report = award_day(is_dry_run=True)
 
-    assert (report.status, report.tally.awards, report.tally.points) == (None, 1, 10)
+    assert (report.status, report.counts.awards, report.counts.points) == (None, 1, 10)
     assert not ScoreHistory.objects.exists()
     assert not AwardRun.objects.exists()
     assert not Score.objects.exists()
@@ -81,7 +81,7 @@ def test_a_paused_rule_pays_nothing():
 
     report = award_day()
 
-    assert (report.rules, report.tally.awards) == (0, 0)
+    assert (report.rules, report.counts.awards) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_host_earns_up_to_the_day_of_leaving(left_on, awards):
     RewardRuleFactory()
     DailyActivityFactory(user=HostFactory(left_on=left_on))
 
-    assert award_day().tally.awards == awards
+    assert award_day().counts.awards == awards
 
 
 @pytest.mark.parametrize(("days_active", "awards"), [(4, 0), (5, 1)])
@@ -108,11 +108,11 @@ def test_a_week_is_paid_from_the_threshold_of_active_days(days_active, awards):
 
     report = award_week()
 
-    assert report.tally.awards == awards
+    assert report.counts.awards == awards
     assert ScoreHistory.objects.filter(reference_date=A_MONDAY).count() == awards
 
 
-def test_a_score_follows_the_latest_day_judged_and_a_backfill_moves_nobody_back():
+def test_a_score_follows_the_latest_day_evaluated_and_a_backfill_moves_nobody_back():
     RewardRuleFactory()
     busy, idle = HostFactory(), HostFactory()
     tuesday = A_MONDAY + timedelta(days=1)
@@ -137,7 +137,7 @@ def test_a_new_week_begins_at_nothing_and_loses_nothing():
     next_monday = A_MONDAY + timedelta(days=7)
     award_day()
 
-    awarding.award_daily(day=next_monday, now=NOW + timedelta(days=1), trigger=RunTrigger.COMMAND)
+    awards.award_daily(day=next_monday, now=NOW + timedelta(days=1), trigger=RunTrigger.COMMAND)
 
     score = Score.objects.get(user_id=activity.user_id)
     assert (score.lifetime, score.weekly, score.week_start) == (10, 0, next_monday)
@@ -150,12 +150,12 @@ def test_a_new_week_begins_at_nothing_and_loses_nothing():
         (date(2026, 11, 25), "2026-11-25 is in the future"),
     ],
 )
-def test_a_day_is_judged_only_after_it_has_ended(day, message):
+def test_a_day_is_evaluated_only_after_it_has_ended(day, message):
     with pytest.raises(BadPeriod, match=message):
         award_day(day)
 
 
-def test_a_week_is_named_by_its_monday_and_judged_after_its_sunday():
+def test_a_week_is_named_by_its_monday_and_evaluated_after_its_sunday():
     with pytest.raises(BadPeriod, match="not a Monday; did you mean 2026-11-16"):
         award_week(date(2026, 11, 18))
     with pytest.raises(BadPeriod, match="week 2026-11-23 has not ended"):
@@ -180,8 +180,8 @@ def test_a_batch_takes_the_same_statements_for_any_number_of_hosts():
 
         counts[hosts] = [query["sql"].split()[0] for query in queries]
 
-    # Open: rules, lock, left open?, attempt, activity counted, run, shards. Batch: take the
-    # shard, facts, awarded keys, COPY, scores, mark the shard. Close: roll over, add up, mark.
+    # Open: rules, lock, left open?, attempt, activity counted, run, batches. Batch: take the
+    # batch, facts, awarded keys, COPY, scores, mark the batch. Close: roll over, add up, mark.
     assert counts[1] == counts[100] == counts[5_000]
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_was_interrupted_is_taken_over_and_completed(settings):
     report = award_day()
 
     run = AwardRun.objects.get()
-    assert (run.status, run.awards, report.tally.awards) == (RunStatus.DONE, 3, 3)
+    assert (run.status, run.awards, report.counts.awards) == (RunStatus.DONE, 3, 3)
     assert ScoreHistory.objects.count() == 3
 
 

@@ -5,14 +5,18 @@ import pytest
 from django.core import mail
 from django.db import OperationalError
 
-from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger, ShardStatus
+from rewards.choices import BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.engine.periods import MAX_FAILURES, PeriodState
 from rewards.exceptions import AlreadyRunning
-from rewards.models import AwardRun, AwardShard, DailyActivity, RewardRule, Score, ScoreHistory
-from rewards.rules.periods import MAX_FAILURES, PeriodState
+from rewards.models import AwardBatch, AwardRun, DailyActivity, RewardRule, Score, ScoreHistory
 from rewards.selectors.activity import counted_events, events_by_day
-from rewards.selectors.runs import alive_periods, lock_key
-from rewards.services import awarding, contention, due, runs
-from rewards.services.awarding import Labour, shards
+from rewards.selectors.runs import lock_key, running_periods
+from rewards.services import db_errors, due, runs
+from rewards.services.awarding import batches
+from rewards.services.awarding import run as awarding_run
+from rewards.services.awarding.options import RunOptions
+from rewards.services.awarding.run import join_run
+from tests import awards
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -125,7 +129,7 @@ def test_the_end_of_a_failed_run_is_mailed_to_the_admins_once(rules, settings):
         DailyActivityFactory(user=host)
         ScoreFactory(user=host, lifetime=2**63 - 1)
 
-    awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
+    awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
 
     (message,) = mail.outbox
     assert message.to == ["ops@rewards.example"]
@@ -164,7 +168,7 @@ def test_a_period_that_another_process_runs_is_left_to_it(rules, host, transacti
 def test_time_that_is_over_leaves_the_rest_to_the_next_call(rules, host):
     DailyActivityFactory(user=host)
 
-    report = catch_up(labour=Labour(until=0))
+    report = catch_up(options=RunOptions(deadline=0))
 
     assert (report.runs, report.is_complete) == ((), False)
 
@@ -173,7 +177,7 @@ def test_time_that_is_over_leaves_the_rest_to_the_next_call(rules, host):
 
 
 def test_a_run_pays_by_the_rules_it_began_with(rules, host, settings):
-    """One is added in the past while the run is interrupted between two shards."""
+    """One is added in the past while the run is interrupted between two batches."""
     settings.REWARDS_BATCH_SIZE = 1
     DailyActivityFactory(user=host)
     DailyActivityFactory(user=HostFactory())
@@ -182,14 +186,12 @@ def test_a_run_pays_by_the_rules_it_began_with(rules, host, settings):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        awarding.award_daily(
-            day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND, on_progress=interrupt
-        )
+        awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND, on_progress=interrupt)
     RewardRule.objects.create(
         rule_type=RuleType.DAILY_LOGIN, threshold=1, points=99, starts_on=date(2026, 2, 1)
     )
 
-    awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
+    awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
 
     assert list(ScoreHistory.objects.values_list("points", flat=True)) == [10, 10]
     assert AwardRun.objects.get().takeovers == 1
@@ -203,19 +205,19 @@ def test_a_run_whose_processes_die_again_and_again_is_closed_as_failed(rules, ho
 
     for _ in range(runs.MAX_TAKEOVERS + 1):
         with pytest.raises(KeyboardInterrupt):
-            awarding.award_daily(
+            awards.award_daily(
                 day=A_MONDAY,
                 now=NOW,
                 trigger=RunTrigger.COMMAND,
-                labour=Labour(invite=die, takes_part=False),
+                options=RunOptions(notify_workers=die, participate=False),
             )
 
-    report = awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
+    report = awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
 
     given_up = AwardRun.objects.get(attempt=1)
     assert (given_up.status, given_up.rejected) == (RunStatus.FAILED, 1)
     assert "6 processes in a row died" in given_up.error
-    assert (report.attempt, report.status, report.tally.awards) == (2, RunStatus.DONE, 1)
+    assert (report.attempt, report.status, report.counts.awards) == (2, RunStatus.DONE, 1)
 
 
 def test_a_run_that_comes_forward_may_be_taken_over_for_as_long_as_it_takes(rules, settings):
@@ -228,8 +230,8 @@ def test_a_run_that_comes_forward_may_be_taken_over_for_as_long_as_it_takes(rule
 
     for _ in range(runs.MAX_TAKEOVERS + 2):
         with pytest.raises(KeyboardInterrupt):
-            awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND, on_progress=die)
-    awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
+            awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND, on_progress=die)
+    awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
 
     run = AwardRun.objects.get()
     assert (run.status, run.awards) == (RunStatus.DONE, runs.MAX_TAKEOVERS + 3)
@@ -237,18 +239,18 @@ def test_a_run_that_comes_forward_may_be_taken_over_for_as_long_as_it_takes(rule
 
 def test_a_lock_of_someone_else_defers_a_batch_however_often(rules, host, monkeypatch):
     DailyActivityFactory(user=host)
-    monkeypatch.setattr(contention, "MAX_TRIES", 1)
+    monkeypatch.setattr(db_errors, "MAX_TRIES", 1)
     locked = OperationalError("canceling statement due to lock timeout")
     locked.__cause__ = psycopg.errors.LockNotAvailable()
 
     def wait_in_vain(*args, **kwargs):
         raise locked
 
-    monkeypatch.setattr(shards, "award_span", wait_in_vain)
+    monkeypatch.setattr(batches, "award_range", wait_in_vain)
     for _ in range(MAX_FAILURES + 1):
         report = catch_up()
         assert [run.status for run in report.runs] == [RunStatus.FAILED]
-    assert set(AwardShard.objects.values_list("status", flat=True)) == {ShardStatus.DEFERRED}
+    assert set(AwardBatch.objects.values_list("status", flat=True)) == {BatchStatus.DEFERRED}
     monkeypatch.undo()
 
     report = catch_up()
@@ -260,22 +262,22 @@ def test_a_lock_of_someone_else_defers_a_batch_however_often(rules, host, monkey
 def test_whoever_only_watches_keeps_nobody_from_the_run_and_calls_again(rules, host, monkeypatch):
     """The messages to the workers were lost; the second call reaches one."""
     DailyActivityFactory(user=host)
-    monkeypatch.setattr(awarding, "CALL_AGAIN_SECONDS", 0)
+    monkeypatch.setattr(awarding_run, "RENOTIFY_SECONDS", 0)
     calls = []
 
     def call(run):
-        calls.append(alive_periods())
+        calls.append(running_periods())
         if len(calls) == 2:
-            awarding.award_shards(run=run.pk)
+            join_run(run_id=run.pk)
 
-    report = awarding.award_daily(
+    report = awards.award_daily(
         day=A_MONDAY,
         now=NOW,
         trigger=RunTrigger.COMMAND,
-        labour=Labour(invite=call, takes_part=False),
+        options=RunOptions(notify_workers=call, participate=False),
     )
 
-    assert (report.status, report.tally.awards) == (RunStatus.DONE, 1)
+    assert (report.status, report.counts.awards) == (RunStatus.DONE, 1)
     assert calls == [{(Cadence.DAILY, A_MONDAY)}, set()]
 
 
@@ -296,7 +298,7 @@ def test_activity_that_was_taken_back_hides_no_late_one(rules, host):
         DailyActivityFactory(date=NEXT_MONDAY - ONE_DAY)
     catch_up()
     DailyActivity.objects.filter(user=DailyActivity.objects.last().user_id).delete()
-    awarding.award_daily(day=NEXT_MONDAY - ONE_DAY, now=NOW, trigger=RunTrigger.COMMAND)
+    awards.award_daily(day=NEXT_MONDAY - ONE_DAY, now=NOW, trigger=RunTrigger.COMMAND)
 
     DailyActivityFactory(user=host, date=NEXT_MONDAY - ONE_DAY)
 
@@ -305,11 +307,11 @@ def test_activity_that_was_taken_back_hides_no_late_one(rules, host):
 
 def test_helping_with_a_run_that_has_ended_or_never_was_changes_nothing(rules, host):
     DailyActivityFactory(user=host)
-    awarding.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
+    awards.award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
     before = list(AwardRun.objects.values())
 
-    assert awarding.award_shards(run=AwardRun.objects.get().pk)
-    assert awarding.award_shards(run=0)
+    assert join_run(run_id=AwardRun.objects.get().pk)
+    assert join_run(run_id=0)
 
     assert list(AwardRun.objects.values()) == before
 
@@ -321,25 +323,25 @@ def test_nobody_joins_a_run_that_is_being_opened(transactional_db):
         held_by_another(lock_key(Cadence.DAILY, A_MONDAY)),
         pytest.raises(AlreadyRunning, match="attempt"),
     ):
-        awarding.award_shards(run=run.pk)
+        join_run(run_id=run.pk)
 
 
-def test_a_failed_shard_of_one_process_stays_done_by_another():
+def test_a_failed_batch_of_one_process_stays_done_by_another():
     run = AwardRunFactory()
-    shard = AwardShard(run=run, after_user=0, through_user=1, status="done", finished_at=NOW)
-    shard.save()
+    batch = AwardBatch(run=run, after_user=0, through_user=1, status="done", finished_at=NOW)
+    batch.save()
 
-    runs.fail_shard(shard, error="too late")
+    runs.fail_batch(batch, error="too late")
 
-    shard.refresh_from_db()
-    assert (shard.status, shard.error) == ("done", "")
+    batch.refresh_from_db()
+    assert (batch.status, batch.error) == ("done", "")
 
 
-def test_the_heartbeat_of_a_run_is_its_latest_shard():
+def test_the_heartbeat_of_a_run_is_its_latest_batch():
     run = AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
 
     assert run.heartbeat_at == run.started_at
-    run.shards.create(after_user=0, through_user=1, status="done", finished_at=NOW)
+    run.batches.create(after_user=0, through_user=1, status="done", finished_at=NOW)
     assert run.heartbeat_at == NOW
 
 

@@ -5,7 +5,7 @@ import pytest
 from rewards.choices import RuleType
 from rewards.exceptions import RuleChanged, RuleRefused
 from rewards.models import RewardRule
-from rewards.selectors.rules import latest_version, mark_of
+from rewards.selectors.rules import latest_version, version_token
 from rewards.services import rules
 from tests.factories import RewardRuleFactory, StaffFactory
 from tests.processes import barrier, disturbed, finish, wait_until_held
@@ -28,7 +28,7 @@ def change(rule, **kwargs):
 
 
 def mark():
-    return mark_of(latest_version(rule_type=LOGIN))
+    return version_token(latest_version(rule_type=LOGIN))
 
 
 def test_a_version_says_who_wrote_it_and_why():

@@ -4,29 +4,24 @@ from django.utils import timezone
 
 from rewards.choices import RunTrigger
 from rewards.exceptions import AlreadyRunning
-from rewards.management.award import AwardCommand
-from rewards.management.base import RewardsCommand
-from rewards.services.awarding import RunReport
+from rewards.management.award import RunCommand
+from rewards.services.awarding.options import RunOptions
+from rewards.services.awarding.run import RunReport
 from rewards.services.due import award_due
 
 
-class Command(AwardCommand):
+class Command(RunCommand):
     help = "Award every closed day and week with activity that has no done run, oldest first."
 
-    # One call catches up by itself: it takes none of the arguments of a single run.
-    add_arguments = RewardsCommand.add_arguments
-
     def handle(self, **_: Any) -> None:
+        options = RunOptions(second_thread=True, on_progress=self.run_progress("award_due"))
         reports: list[RunReport] = []
         while True:
-            due = award_due(
-                now=timezone.now(),
-                trigger=RunTrigger.COMMAND,
-                on_progress=self.run_progress("award_due"),
-            )
+            due = award_due(now=timezone.now(), trigger=RunTrigger.COMMAND, options=options)
             reports.extend(due.runs)
             if due.is_complete or not due.runs:
                 break
         self.report_runs(reports, otherwise="" if due.busy else "Nothing is due.")
+        self.require_done(reports)
         if due.busy:
             raise AlreadyRunning(" ".join(due.busy))

@@ -9,13 +9,14 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 from django.utils import timezone
 
-from rewards.calendar import monday_of
 from rewards.choices import Cadence, RunStatus
+from rewards.demo import Bundled, Synthetic
+from rewards.engine.business_days import monday_of
 from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
-from rewards.sample import Bundled, Synthetic
 from rewards.selectors.leaders import HostPoints, ranking
 from rewards.selectors.ledger import RuleTotal, totals_by_rule
 from rewards.services import demo
+from rewards.wording import count
 
 ADDRESS = "http://127.0.0.1:8000/admin/"
 
@@ -26,14 +27,14 @@ class Command(RewardsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--hosts",
-            type=whole_number(least=1, most=5_000_000),
+            type=whole_number(min_value=1, max_value=5_000_000),
             metavar="N",
             help="made-up activity of so many hosts, instead of the real sample; "
             "with --days alone: 1,000",
         )
         parser.add_argument(
             "--days",
-            type=whole_number(least=1, most=MAX_DAYS),
+            type=whole_number(min_value=1, max_value=MAX_DAYS),
             metavar="N",
             help="made-up activity of so many days; with --hosts alone: 14",
         )
@@ -46,7 +47,7 @@ class Command(RewardsCommand):
         on_prepare(0, 2)
         # The first connection, which starts the database. A log line for each of many runs would
         # tear the progress bar to pieces.
-        with demo.alone(), _log_level(logging.WARNING if verbosity < 2 else logging.INFO):
+        with demo.demo_lock(), _log_level(logging.WARNING if verbosity < 2 else logging.INFO):
             demo.require_room(activity=activity)
             on_prepare(1, 2)
             call_command("migrate", interactive=False, verbosity=0)
@@ -60,7 +61,7 @@ class Command(RewardsCommand):
         failed = [run for run in report.runs if run.status != RunStatus.DONE]
         if failed:
             raise CommandError(
-                "; ".join(f"{run.reference_date}: {run.error}" for run in failed), returncode=4
+                "; ".join(f"{run.period}: {run.error}" for run in failed), returncode=4
             )
 
         monday = monday_of(report.last_day)
@@ -103,16 +104,12 @@ def _done(report: demo.DemoReport) -> list[str]:
     span = f"{report.first_day} to {report.last_day}"
     if not report.is_changed:
         return [f"Nothing to do: the demo of {span} is complete, and nothing was changed."]
-    days = sum(run.cadence == Cadence.DAILY for run in report.runs)
+    days = sum(run.period.cadence == Cadence.DAILY for run in report.runs)
     return [
         f"Imported {report.stored:,} events of {span}; {report.hosts_created:,} hosts created.",
-        f"Put {report.rules_written} rules in force; awarded {_number(days, 'day')} and "
-        f"{_number(len(report.runs) - days, 'week')}.",
+        f"Put {report.rules_written} rules in force; awarded {count(days, 'day')} and "
+        f"{count(len(report.runs) - days, 'week')}.",
     ]
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _totals(totals: list[RuleTotal]) -> list[str]:

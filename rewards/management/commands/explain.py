@@ -4,9 +4,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from rewards.choices import RULE_TERMS, Cadence
+from rewards.choices import RULE_TYPE_SPECS, Cadence
 from rewards.management.base import RewardsCommand, day
-from rewards.services.explain import Explanation, RuleExplanation, explain
+from rewards.reports.explain.explanation import Explanation, RuleExplanation, explain
 
 
 class Command(RewardsCommand):
@@ -33,7 +33,7 @@ def _text(explanation: Explanation) -> str:
 
 
 def _lines(rule: RuleExplanation) -> list[str]:
-    week = "week " if RULE_TERMS[rule.rule_type].cadence == Cadence.WEEKLY else ""
+    week = "week " if RULE_TYPE_SPECS[rule.rule_type].cadence == Cadence.WEEKLY else ""
     lines = [
         "",
         f"{rule.rule_type} for {week}{rule.reference_date}: {rule.outcome.upper()}",

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from django.core.management.base import CommandParser
 
-from rewards.calendar import FIRST_DAY, LAST_DAY
+from rewards.engine.business_days import FIRST_DAY, LAST_DAY
 from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand, day
 from rewards.selectors.ledger import history_csv

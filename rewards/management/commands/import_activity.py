@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
-from rewards.services.ingest import IngestReport, check_file, import_activity
+from rewards.services.activity.importing import IngestReport, check_file, import_activity
 
 
 class Command(RewardsCommand):

@@ -1,25 +1,24 @@
 from dataclasses import asdict
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from rewards.calendar import business_date
 from rewards.choices import (
     MAX_POINTS,
     MAX_THRESHOLD,
     MIN_POINTS,
     MIN_THRESHOLD,
-    RULE_TERMS,
+    RULE_TYPE_SPECS,
     Cadence,
     RuleType,
 )
+from rewards.engine.values import Rule
 from rewards.management.base import RewardsCommand, whole_number
-from rewards.rules import Rule
+from rewards.reports.preview import SPANS, Preview, PreviewPeriod, preview_rule
 from rewards.selectors.distribution import Reached
-from rewards.services.preview import SPANS, Preview, PreviewPeriod, preview_rule
+from rewards.selectors.time_zone import business_date
+from rewards.wording import count
 
 COLUMNS = (
     ("active", "hosts"),
@@ -40,13 +39,13 @@ class Command(RewardsCommand):
         parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
         parser.add_argument(
             "--threshold",
-            type=whole_number(least=MIN_THRESHOLD, most=MAX_THRESHOLD),
+            type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
             required=True,
             help="how much would be enough",
         )
         parser.add_argument(
             "--points",
-            type=whole_number(least=MIN_POINTS, most=MAX_POINTS),
+            type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
             required=True,
             help="what it would pay",
         )
@@ -68,13 +67,13 @@ class Command(RewardsCommand):
             threshold=threshold,
             points=points,
             days=days,
-            today=business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE)),
+            today=business_date(timezone.now()),
         )
         self.report(_text(preview), _row(preview))
 
 
 def _text(preview: Preview) -> str:
-    is_weekly = RULE_TERMS[preview.rule_type].cadence == Cadence.WEEKLY
+    is_weekly = RULE_TYPE_SPECS[preview.rule_type].cadence == Cadence.WEEKLY
     lines = [
         f"{preview.rule_type}, {preview.first} to {preview.last}; nothing was written.",
         f"In force: {_terms(preview.in_force)}. Proposed: {_terms(preview.proposed)}.",
@@ -92,7 +91,8 @@ def _text(preview: Preview) -> str:
 def _terms(rule: Rule | None) -> str:
     if rule is None:
         return "nothing"
-    return f"{RULE_TERMS[rule.rule_type].amount(rule.threshold)} for {rule.points:,} points"
+    threshold = RULE_TYPE_SPECS[rule.rule_type].format_threshold(rule.threshold)
+    return f"{threshold} for {count(rule.points, 'point')}"
 
 
 def _figures(label: str, period: PreviewPeriod) -> str:

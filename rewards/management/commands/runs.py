@@ -6,10 +6,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from rewards.choices import Cadence, RunTrigger
+from rewards.engine.periods import Period, PeriodState, PeriodStatus
 from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
-from rewards.rules.periods import Period, PeriodState
+from rewards.selectors.periods import is_overdue, period_statuses
 from rewards.selectors.runs import RunTotals, run_totals
-from rewards.services.due import is_overdue, periods
 
 MAX_NAMED = 5
 
@@ -29,7 +29,7 @@ class Command(RewardsCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--days",
-            type=whole_number(least=1, most=MAX_DAYS),
+            type=whole_number(min_value=1, max_value=MAX_DAYS),
             default=14,
             metavar="N",
             help="default: %(default)s",
@@ -37,41 +37,40 @@ class Command(RewardsCommand):
 
     def handle(self, *, days: int, **_: Any) -> None:
         now = timezone.now()
-        known = list(periods(now=now))
-        overdue = [period for period in known if is_overdue(period, now=now)]
-        since = known[-1].reference_date - timedelta(days=days) if known else None
+        known = list(period_statuses(now=now))
+        overdue = [status for status in known if is_overdue(status, now=now)]
+        since = known[-1].period.reference_date - timedelta(days=days) if known else None
         shown = [
-            each for each in known if (since and each.reference_date > since) or each in overdue
+            status
+            for status in known
+            if (since and status.period.reference_date > since) or status in overdue
         ]
         totals = (
             run_totals(
-                first=min(each.reference_date for each in shown),
-                last=max(each.reference_date for each in shown),
+                first=min(status.period.reference_date for status in shown),
+                last=max(status.period.reference_date for status in shown),
             )
             if shown
             else {}
         )
-        rows = [(period, totals.get((period.cadence, period.reference_date))) for period in shown]
+        rows = [(status, totals.get(status.period)) for status in shown]
         self.report(
             _text(rows, overdue),
             {
-                "periods": [_as_json(period, total) for period, total in rows],
-                "overdue": [_as_json(each, None) | {"command": _command(each)} for each in overdue],
+                "periods": [_as_json(status, total) for status, total in rows],
+                "overdue": [
+                    _as_json(each, None) | {"command": _command(each.period)} for each in overdue
+                ],
             },
         )
         if overdue:
             raise CommandError(f"overdue: {_names(overdue)}.", returncode=4)
 
 
-def _name(period: Period) -> str:
-    prefix = "week " if period.cadence == Cadence.WEEKLY else ""
-    return f"{prefix}{period.reference_date}"
-
-
-def _names(periods: Sequence[Period]) -> str:
-    names = [_name(each) for each in periods[:MAX_NAMED]]
-    if len(periods) > MAX_NAMED:
-        names.append(f"and {len(periods) - MAX_NAMED:,} more")
+def _names(statuses: Sequence[PeriodStatus]) -> str:
+    names = [str(status.period) for status in statuses[:MAX_NAMED]]
+    if len(statuses) > MAX_NAMED:
+        names.append(f"and {len(statuses) - MAX_NAMED:,} more")
     return ", ".join(names)
 
 
@@ -80,19 +79,21 @@ def _command(period: Period) -> str:
     return f"manage.py award_{period.cadence} {option} {period.reference_date}"
 
 
-def _text(rows: Sequence[tuple[Period, RunTotals | None]], overdue: Sequence[Period]) -> str:
+def _text(
+    rows: Sequence[tuple[PeriodStatus, RunTotals | None]], overdue: Sequence[PeriodStatus]
+) -> str:
     if not rows:
-        return "No day has activity yet: import_activity brings some."
-    cells = [_HEADER, *(_cells(period, total) for period, total in rows)]
+        return "No activity yet. Load some with import_activity."
+    cells = [_HEADER, *(_cells(status, total) for status, total in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADER))]
     lines = ["  ".join(map(_aligned, row, widths, range(len(row)))).rstrip() for row in cells]
     waiting = [each for each in overdue if each.state not in _BY_HAND]
     if waiting:
         lines.append(f"Overdue, until the next tick or: manage.py award_due ({_names(waiting)})")
-    for period, total in rows:
-        if period in overdue and period.state in _BY_HAND:
-            lines.append(f"{_name(period)} {_BY_HAND[period.state]}: {_command(period)}")
-            if period.state == PeriodState.FAILED and total and total.error:
+    for status, total in rows:
+        if status in overdue and status.state in _BY_HAND:
+            lines.append(f"{status.period} {_BY_HAND[status.state]}: {_command(status.period)}")
+            if status.state == PeriodState.FAILED and total and total.error:
                 lines.append(f"    {total.error.splitlines()[0]}")
     return "\n".join(lines)
 
@@ -102,13 +103,13 @@ def _aligned(text: str, width: int, column: int) -> str:
     return text.rjust(width) if is_number else text.ljust(width)
 
 
-def _cells(period: Period, total: RunTotals | None) -> tuple[str, ...]:
-    late = f"{period.late:,}" if period.late else ""
+def _cells(status: PeriodStatus, total: RunTotals | None) -> tuple[str, ...]:
+    late = f"{status.late:,}" if status.late else ""
     if total is None:
-        return (_name(period), period.state, late, "", "", "", "", "", "")
+        return (str(status.period), status.state, late, "", "", "", "", "", "")
     return (
-        _name(period),
-        period.state,
+        str(status.period),
+        status.state,
         late,
         f"{total.hosts:,}",
         f"{total.awards:,}",
@@ -119,12 +120,12 @@ def _cells(period: Period, total: RunTotals | None) -> tuple[str, ...]:
     )
 
 
-def _as_json(period: Period, total: RunTotals | None) -> dict[str, Any]:
+def _as_json(status: PeriodStatus, total: RunTotals | None) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "cadence": period.cadence.value,
-        "reference_date": period.reference_date.isoformat(),
-        "state": period.state.value,
-        "late": period.late,
+        "cadence": status.period.cadence.value,
+        "reference_date": status.period.reference_date.isoformat(),
+        "state": status.state.value,
+        "late": status.late,
     }
     if total is not None:
         row |= {

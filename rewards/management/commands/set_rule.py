@@ -1,14 +1,13 @@
 from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from rewards.calendar import ONE_DAY, business_date
 from rewards.choices import MAX_POINTS, MAX_THRESHOLD, MIN_POINTS, MIN_THRESHOLD, RuleType
+from rewards.engine.business_days import ONE_DAY
 from rewards.management.base import RewardsCommand, day, whole_number
+from rewards.selectors.time_zone import business_date
 from rewards.services import rules
 
 
@@ -19,13 +18,13 @@ class Command(RewardsCommand):
         parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
         parser.add_argument(
             "--threshold",
-            type=whole_number(least=MIN_THRESHOLD, most=MAX_THRESHOLD),
+            type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
             required=True,
             help="how much is enough",
         )
         parser.add_argument(
             "--points",
-            type=whole_number(least=MIN_POINTS, most=MAX_POINTS),
+            type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
             required=True,
             help="what it pays",
         )
@@ -46,7 +45,7 @@ class Command(RewardsCommand):
         reason: str,
         **_: Any,
     ) -> None:
-        today = business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE))
+        today = business_date(timezone.now())
         report = rules.set_rule(
             rule_type=RuleType(type),
             threshold=threshold,

@@ -1,15 +1,14 @@
 from dataclasses import asdict
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from rewards.calendar import business_date
 from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
-from rewards.services import verify
+from rewards.reports.verify.verification import verify_ledger
+from rewards.selectors.time_zone import business_date
+from rewards.services import scores
 
 
 class Command(RewardsCommand):
@@ -28,9 +27,9 @@ class Command(RewardsCommand):
     def handle(self, *, repair_scores: bool, dry_run: bool, **_: Any) -> None:
         if dry_run and not repair_scores:
             raise UsageError("--dry-run goes with --repair-scores: without it nothing is changed.")
-        repair = verify.repair_scores(is_dry_run=dry_run) if repair_scores else None
-        today = business_date(timezone.now(), ZoneInfo(settings.REWARDS_TIME_ZONE))
-        findings = verify.verify_ledger(today=today)
+        repair = scores.repair_scores(is_dry_run=dry_run) if repair_scores else None
+        today = business_date(timezone.now())
+        findings = verify_ledger(today=today)
 
         lines = []
         if repair is not None:

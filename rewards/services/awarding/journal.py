@@ -1,0 +1,182 @@
+"""The run journal: the rows of runs and of their batches."""
+
+import logging
+from dataclasses import asdict
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from rewards.choices import BatchStatus, RunStatus, RunTrigger
+from rewards.engine.business_days import monday_of
+from rewards.engine.periods import Period
+from rewards.engine.values import AwardCounts
+from rewards.models import AwardBatch, AwardRun
+from rewards.selectors.activity import counted_events, id_ranges_of_active_hosts
+from rewards.selectors.leaders import leaders_of_week
+from rewards.selectors.rules import active_versions
+from rewards.services.db_errors import retry_on_conflict
+
+logger = logging.getLogger("rewards.services.awarding")
+
+MAX_TAKEOVERS = 5
+"""A run fails when it was taken over this often in a row without a batch being finished."""
+
+MAX_LEADERS = 100
+"""Hosts that a run records as the leaders of its week."""
+
+
+def open_run(period: Period, *, trigger: RunTrigger) -> AwardRun:
+    """Return the interrupted run of `period`, else a new one. Call with the period's lock."""
+    interrupted = AwardRun.objects.filter(
+        cadence=period.cadence, reference_date=period.reference_date, status=RunStatus.RUNNING
+    ).first()
+    if interrupted is not None and _take_over(interrupted):
+        return interrupted
+    return retry_on_conflict(lambda: _new_run(period, trigger), label="opening of a run")
+
+
+def _new_run(period: Period, trigger: RunTrigger) -> AwardRun:
+    runs = AwardRun.objects.filter(cadence=period.cadence, reference_date=period.reference_date)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # A writer of rule versions waits, and then sees this run: services/rules.py.
+            cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE MODE")
+        run = AwardRun.objects.create(
+            cadence=period.cadence,
+            reference_date=period.reference_date,
+            attempt=(runs.aggregate(last=Max("attempt"))["last"] or 0) + 1,
+            trigger=trigger,
+            rule_versions=[version.pk for version in active_versions(period=period)],
+            started_at=timezone.now(),
+            # Counted before the hosts are read: what arrives from now on is late activity.
+            events_seen=counted_events(days=period.days),
+        )
+        AwardBatch.objects.bulk_create(
+            AwardBatch(run=run, **id_range._asdict())
+            for id_range in id_ranges_of_active_hosts(
+                days=period.days, size=settings.REWARDS_BATCH_SIZE
+            )
+        )
+    return run
+
+
+def _take_over(run: AwardRun) -> bool:
+    """Take over an interrupted run; close it as failed instead after MAX_TAKEOVERS attempts."""
+    if run.taken_over_at is not None and run.heartbeat_at > run.taken_over_at:
+        run.takeovers = 0
+    if run.takeovers < MAX_TAKEOVERS:
+        run.takeovers += 1
+        run.taken_over_at = timezone.now()
+        run.save(update_fields=["takeovers", "taken_over_at"])
+        logger.warning("run resumed: %s was interrupted", run)
+        return True
+    with transaction.atomic():
+        run.batches.filter(status=BatchStatus.PENDING).update(
+            status=BatchStatus.FAILED,
+            finished_at=timezone.now(),
+            error=f"{run.takeovers + 1} processes in a row ended before they had finished it.",
+        )
+        close_run(run)
+    logger.error("run given up: %s was interrupted %d times", run, run.takeovers + 1)
+    return False
+
+
+def claim_batch(run: AwardRun) -> AwardBatch | None:
+    """Return a pending batch of `run`, its row locked, or None when none is free.
+
+    Call inside the transaction that writes the awards of the batch.
+    """
+    return (
+        run.batches.select_for_update(skip_locked=True)
+        .filter(status=BatchStatus.PENDING)
+        .order_by("after_user")
+        .first()
+    )
+
+
+def finish_batch(batch: AwardBatch, *, counts: AwardCounts) -> None:
+    """Mark `batch` as done, in the transaction that wrote its awards."""
+    AwardBatch.objects.filter(pk=batch.pk).update(
+        status=BatchStatus.DONE, finished_at=timezone.now(), **asdict(counts)
+    )
+
+
+def fail_batch(batch: AwardBatch, *, error: str, is_deferred: bool) -> None:
+    """Mark `batch` as failed or deferred; call after its transaction was rolled back.
+
+    Does nothing if another process has finished the batch since.
+    """
+    AwardBatch.objects.filter(pk=batch.pk, status=BatchStatus.PENDING).update(
+        status=BatchStatus.DEFERRED if is_deferred else BatchStatus.FAILED,
+        finished_at=timezone.now(),
+        error=error,
+    )
+
+
+def progress(run: AwardRun) -> tuple[int, int]:
+    """Return (batches that have ended, all batches) of `run`."""
+    return run.batches.exclude(status=BatchStatus.PENDING).count(), run.batches.count()
+
+
+def is_open(run: AwardRun) -> bool:
+    return AwardRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING).exists()
+
+
+def has_pending_batches(run: AwardRun) -> bool:
+    """Refresh and lock the row of `run`; return whether it has batches to finish.
+
+    The lock makes exactly one of several finishing processes see the last batch done. Call inside
+    the transaction that closes the run.
+    """
+    # NO KEY UPDATE does not conflict with the FOR KEY SHARE that batches take on this row.
+    run.refresh_from_db(from_queryset=AwardRun.objects.select_for_update(no_key=True))
+    return run.batches.filter(status=BatchStatus.PENDING).exists()
+
+
+def close_run(run: AwardRun) -> None:
+    """Sum up the batches of `run`, record the leaders, and end it: done, partial or failed."""
+    total = AwardCounts()
+    hosts_failed = 0
+    errors = []
+    for batch in run.batches.order_by("after_user"):
+        total.add(batch.counts)
+        if batch.status == BatchStatus.FAILED:
+            hosts_failed += batch.hosts
+        if batch.status != BatchStatus.DONE:
+            errors.append(f"{batch}: {batch.error}")
+    if not errors:
+        run.status = RunStatus.DONE
+    elif total.hosts_evaluated:
+        run.status = RunStatus.PARTIAL
+    else:
+        run.status = RunStatus.FAILED
+    for column, value in asdict(total).items():
+        setattr(run, column, value)
+    run.hosts_failed = hosts_failed
+    run.leaders = leaders_of_week(monday=monday_of(run.reference_date), limit=MAX_LEADERS)
+    run.error = "\n".join(errors)
+    run.finished_at = timezone.now()
+    run.save()
+
+
+def log_end(run: AwardRun) -> None:
+    """Log the result of `run`, as an error unless it is done."""
+    assert run.finished_at is not None  # noqa: S101 - for the type checker
+    logger.log(
+        logging.INFO if run.status == RunStatus.DONE else logging.ERROR,
+        "run cadence=%s reference_date=%s status=%s attempt=%d trigger=%s hosts_evaluated=%d "
+        "hosts_failed=%d awards=%d points=%d seconds=%.3f%s",
+        run.cadence,
+        run.reference_date,
+        run.status,
+        run.attempt,
+        run.trigger,
+        run.hosts_evaluated,
+        run.hosts_failed,
+        run.awards,
+        run.points,
+        (run.finished_at - run.started_at).total_seconds(),
+        f" error={run.error!a}" if run.error else "",
+    )

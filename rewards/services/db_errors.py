@@ -1,0 +1,84 @@
+"""Database errors by SQLSTATE: conflicts, which are retried, and lost connections."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+from django.db import DatabaseError, IntegrityError, OperationalError
+
+from rewards.models.ledger import AWARD_ONCE
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIES = 5
+
+_CONFLICT = {
+    "40001",  # serialization failure
+    "40P01",  # deadlock detected
+    "55P03",  # lock not available
+}
+
+_FOREIGN_KEY_VIOLATION = "23503"
+"""A row was deleted after it was looked up; a retry does not find it."""
+
+_SESSION_ENDED = {
+    "25P03",  # idle-in-transaction timeout
+    "25P04",  # transaction timeout
+    "57P01",  # the server shuts down, or the session was terminated
+    "57P02",  # another session crashed the server
+    "57P03",  # the server is starting or stopping
+    "57P05",  # idle-session timeout
+}
+
+Result = TypeVar("Result")
+
+
+def retry_on_conflict(work: Callable[[], Result], *, label: str) -> Result:
+    """Return what `work`, a whole transaction, returns; retry it on conflicts, MAX_TRIES in all.
+
+    Raises the error of the last try, and any error that is no conflict at once.
+    """
+    for tries in range(1, MAX_TRIES):
+        try:
+            return work()
+        except DatabaseError as error:
+            if not is_conflict(error):
+                raise
+            logger.info("%s met a conflict, try %d: %s", label, tries, first_line(error))
+            time.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311 - jitter is no secret
+    return work()
+
+
+def is_conflict(error: Exception) -> bool:
+    """Return whether another process caused the error: the same award, a deadlock, a lock."""
+    cause = error.__cause__
+    state = getattr(cause, "sqlstate", "")
+    if isinstance(error, IntegrityError):
+        constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
+        return constraint == AWARD_ONCE or state == _FOREIGN_KEY_VIOLATION
+    return isinstance(error, OperationalError) and state in _CONFLICT
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Return whether the connection broke, so that the outcome of a commit is unknown.
+
+    The connection object does not tell: Django reconnects on leaving atomic(), while the locks of
+    the session are gone.
+    """
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    if isinstance(cause, psycopg.InterfaceError):
+        return True
+    if not isinstance(cause, psycopg.Error):
+        return False
+    state = cause.sqlstate
+    if state is None:  # the server sent no answer
+        return isinstance(cause, psycopg.OperationalError)
+    return state.startswith("08") or state in _SESSION_ENDED
+
+
+def first_line(error: Exception) -> str:
+    """Return the message of `error` without the details that PostgreSQL adds."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,8 +1,0 @@
-"""The application, `-A tests.celery.impatient`, for which a worker's silence is soon its death."""
-
-from rewards_site.celery import app
-
-app.conf.broker_transport_options = app.conf.broker_transport_options | {
-    "visibility_timeout": 2,
-    "unacked_restore_interval": 1,
-}

@@ -1,0 +1,135 @@
+"""The real thing behind the words of tests.model.reference: the same verbs, on the database."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+from rewards.choices import RuleType, RunTrigger
+from rewards.exceptions import RuleRefused
+from rewards.models import Host, Score, ScoreHistory
+from rewards.reports.verify.verification import verify_ledger
+from rewards.services import due, rules
+from rewards.services.activity.importing import import_activity
+from tests import awards
+from tests.factories import HostFactory
+from tests.model.reference import Event, Sums, Terms
+
+COLUMNS = ["event_id", "user_id", "kind", "occurred_at", "duration_seconds"]
+
+_WIPE = """
+    SET session_replication_role = replica;
+    TRUNCATE rewards_user, rewards_activityevent, rewards_dailyactivity, rewards_rewardrule,
+        rewards_awardrun, rewards_awardbatch, rewards_scorehistory, rewards_score CASCADE;
+    SET session_replication_role = origin;
+"""
+
+
+def wipe() -> None:
+    """Empty the tables, past the triggers that keep anyone else from it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WIPE)
+
+
+def add_host(host: str) -> None:
+    if not Host.objects.filter(external_id=host).exists():
+        HostFactory(external_id=host)
+
+
+def leave(host: str, day: date) -> None:
+    Host.objects.filter(external_id=host).update(left_on=day)
+
+
+def set_rule(rule_type: str, starts_on: date, terms: Terms, today: date) -> bool:
+    """Return whether the version stands now."""
+    try:
+        rules.set_rule(
+            rule_type=RuleType(rule_type), starts_on=starts_on, today=today, **terms._asdict()
+        )
+    except RuleRefused:
+        return False
+    return True
+
+
+def ingest(events: list[Event], now: datetime, path: Path) -> dict[str, int]:
+    """Import a file of `events`, CSV or JSON lines as `path` is called; return its counts."""
+    rows = [
+        [event.id, event.host, event.kind, event.at.isoformat(), event.seconds] for event in events
+    ]
+    with path.open("w", newline="") as file:
+        if path.suffix == ".csv":
+            csv.writer(file).writerows([COLUMNS, *rows])
+        else:
+            file.writelines(f"{json.dumps(dict(zip(COLUMNS, row, strict=True)))}\n" for row in rows)
+    report = import_activity(path=path, source="app", create_hosts=False, now=now)
+    return {
+        name: getattr(report, name) for name in ("stored", "duplicates", "conflicts", "rejected")
+    }
+
+
+def award(day: date, now: datetime, *, is_week: bool = False) -> None:
+    """Award a day, or the week of a Monday."""
+    if is_week:
+        awards.award_weekly(monday=day, now=now, trigger=RunTrigger.COMMAND)
+    else:
+        awards.award_daily(day=day, now=now, trigger=RunTrigger.COMMAND)
+
+
+def award_due(now: datetime) -> list[tuple[date, bool]]:
+    """Catch up; return what was awarded, in order: (reference date, is it a week)."""
+    report = due.award_due(now=now, trigger=RunTrigger.BEAT)
+    assert report.is_complete
+    return [(run.reference_date, run.cadence == "weekly") for run in report.runs]
+
+
+def ledger() -> dict[tuple[str, str, date], int]:
+    rows = ScoreHistory.objects.values_list(
+        "user__external_id", "rule_type", "reference_date", "points"
+    )
+    return {(host, rule_type, day): points for host, rule_type, day, points in rows}
+
+
+def scores() -> dict[str, Sums]:
+    rows = Score.objects.values_list(
+        "user__external_id", "lifetime", "daily", "daily_date", "weekly", "week_start"
+    )
+    return {host: Sums(*sums) for host, *sums in rows}
+
+
+def broken(now: datetime) -> set[str]:
+    return {each.name for each in verify_ledger(today=now.date()) if each.violations}
+
+
+class Crash(BaseException):
+    """A process ends here; nothing in the application may catch it."""
+
+
+@contextmanager
+def crash_at(statement: int) -> Iterator[Callable[[], bool]]:
+    """Let nothing get to the database from the n-th statement on; yields whether it came to that.
+
+    What was not committed is lost with the connection, as it is when a process dies.
+    """
+    seen = 0
+
+    def wrapper(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen >= statement:
+            raise Crash
+        return execute(*arguments)
+
+    try:
+        with connection.execute_wrapper(wrapper):
+            yield lambda: seen >= statement
+    except Crash:
+        connection.close()
+
+
+def at(day: date, hour: int = 12) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)

@@ -1,0 +1,173 @@
+"""Whatever a file holds, an import ends with counts that add up, or with one sentence."""
+
+import gzip
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from rewards.exceptions import BadFile
+from rewards.models import ActivityEvent
+from rewards.reports.verify.verification import verify_ledger
+from rewards.services.activity import importing
+from rewards.services.activity.reading import COLUMNS
+from tests.factories import A_MONDAY
+
+NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+# The same examples each time: what is found by chance elsewhere belongs here as an @example.
+fuzzed = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+GOOD = (
+    st.sampled_from(["e1", "e2", "e3", "e4"]),
+    st.sampled_from(["u1", "u2"]),
+    st.sampled_from(["login", "audio_call", "video_call"]),
+    st.sampled_from(["2026-11-16T12:00:00Z", "2026-11-16T00:30:00+01:00"]),
+    st.sampled_from(["0", "5", "0086400"]),
+)
+odd_id = st.text(max_size=140) | st.sampled_from(["", "a b", "=1", "é", "\x00", '"', ",", '","'])
+ODD = (
+    odd_id,
+    odd_id,
+    st.text(max_size=10),
+    st.datetimes().map(lambda at: at.isoformat() + "Z")
+    | st.sampled_from(["2026-11-16T12:00:00", "2026-02-30T12:00Z", "2026-11-16T24:00:00Z", ""]),
+    st.integers().map(str) | st.sampled_from(["86401", "-1", "1e3", "１", "9" * 5_000, ""]),
+)
+
+
+@st.composite
+def rows(draw):
+    """Good rows of few ids, so that they meet again; half of them with a cell or two gone odd."""
+    cells = [draw(good) for good in GOOD]
+    if draw(st.booleans()):
+        for position in draw(st.sets(st.integers(0, 4), max_size=2)):
+            cells[position] = draw(ODD[position])
+    return cells
+
+
+ends = st.sampled_from(["\n", "\r\n", "\r", "\n\n", "\n \n"])
+
+
+@st.composite
+def csv_files(draw):
+    """Files of a header and rows, some quoted, some broken by what follows."""
+    lines = [",".join(COLUMNS)]
+    for cells in draw(st.lists(rows(), max_size=8)):
+        quote = draw(st.sampled_from(["", "", "", '"']))
+        lines.append(",".join(f"{quote}{cell}{quote}" for cell in cells))
+    lines += draw(st.lists(st.text(max_size=60), max_size=2))
+    return draw(ends).join(lines).encode("utf-8", "surrogatepass")
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+json_values = (
+    scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.text(max_size=5), scalars)
+)
+
+
+@st.composite
+def json_files(draw):
+    """Files of objects, of which some have the right keys and some the right values too."""
+    lines = ["{}"]
+    for cells in draw(st.lists(rows(), max_size=8)):
+        values = dict(zip(COLUMNS, cells, strict=True))
+        if cells[4].isascii() and cells[4].isdigit() and len(cells[4]) < 4_000:
+            values["duration_seconds"] = int(cells[4])
+        if draw(st.integers(0, 3)) == 0:
+            values[draw(st.sampled_from([*COLUMNS, "more"]))] = draw(json_values)
+        lines.append(json.dumps(values))
+    return draw(ends).join(lines).encode()
+
+
+@st.composite
+def damaged(draw, files):
+    """The same files with a few bytes changed, cut out or put in; as such or as broken gzip."""
+    data = draw(files)
+    if draw(st.booleans()):
+        data = gzip.compress(data, mtime=0)
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data)))
+        until = at + draw(st.integers(0, 4))
+        data = data[:at] + draw(st.binary(max_size=4)) + data[until:]
+    return data
+
+
+def check_import(data, name):
+    """Import `data` twice and check what must hold; leave nothing behind."""
+    with tempfile.TemporaryDirectory() as folder, transaction.atomic():
+        path = Path(folder, name)
+        path.write_bytes(data)
+        reports, refusal = [], ""
+        try:
+            for _ in range(2):
+                reports.append(
+                    importing.import_activity(path=path, source="app", create_hosts=True, now=NOW)
+                )
+        except BadFile as bad:
+            refusal = str(bad)
+        if not reports:
+            event("refused")
+            assert refusal.count("\n") == 0
+            assert len(refusal) < 400
+            assert not ActivityEvent.objects.exists()
+        else:
+            first, second = reports
+            event("stored" if first.stored else "nothing stored")
+            assert ActivityEvent.objects.count() == first.stored
+            for report in reports:
+                listed = report.conflicts + report.rejected
+                assert report.rows == report.stored + report.duplicates + listed
+                assert min(report.stored, report.duplicates, listed) >= 0
+                assert sum(report.by_reason.values()) == listed
+                assert (report.rejected_file is not None) == bool(listed)
+                if report.rejected_file:
+                    assert len(path.with_name(f"{name}.rejected.csv").read_text().split("\n")) == (
+                        listed + 2
+                    )
+            assert (second.stored, second.hosts_created) == (0, 0)
+            assert second.duplicates == first.stored + first.duplicates
+            assert (second.conflicts, second.rejected) == (first.conflicts, first.rejected)
+            assert [
+                f for f in verify_ledger(today=A_MONDAY) if f.name == "D1" and f.violations
+            ] == []
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+@fuzzed
+@given(data=csv_files())
+def test_any_rows_of_csv(data):
+    check_import(data, "a.csv")
+
+
+@pytest.mark.django_db
+@fuzzed
+@given(data=json_files())
+def test_any_lines_of_json(data):
+    check_import(data, "a.jsonl")
+
+
+@pytest.mark.django_db
+@fuzzed
+@given(data=damaged(csv_files() | json_files()))
+def test_any_damage(data):
+    check_import(data, "a")
+
+
+@pytest.mark.django_db
+@fuzzed
+@given(data=st.binary(max_size=300), name=st.sampled_from(["a", "a.csv", "a.jsonl", "a.csv.gz"]))
+def test_any_bytes(data, name):
+    check_import(data, name)
