@@ -21,7 +21,7 @@ from benchmarks.variants import Timing, build_active_days, run_worker
 BATCH = 20_000
 
 TWO_THREADS_FROM = 50_000
-"""Smaller runs use one thread. A copy of SECOND_THREAD_FROM, which cannot be imported without Django."""
+"""A copy of SECOND_THREAD_FROM, which cannot be imported without Django."""
 
 DAILY = [rule_type for rule_type, _, _ in dataset.RULES if rule_type.startswith("DAILY_")]
 
