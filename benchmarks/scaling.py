@@ -54,7 +54,8 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
         *(Trial(hosts=tenth, paying=paying) for paying in range(1, len(DAILY))),
         *(Trial(hosts=tenth, batch=max(1, tenth // batches)) for batches in (50, 200)),
     ]
-    runs = [_run(server, trial, rounds=rounds) for trial in trials]
+    # Of few hosts some trials are the same.
+    runs = [_run(server, trial, rounds=rounds) for trial in dict.fromkeys(trials)]
     model = fit(runs, serial=_serial_cost(*runs[:2]), start=_start(server, hosts=hundredth))
 
     points = [(hundredth, 1), (tenth, 1), (tenth, 2), (hosts, 1), (hosts, 2)]
