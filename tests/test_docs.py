@@ -103,7 +103,8 @@ def test_links_lead_somewhere():
     assert missing == []
 
 
-def test_the_gate_ends_with_the_readme_s_test_command():
-    *_, last = (ROOT / ".ci/run").read_text().strip().splitlines()
+def test_the_gate_runs_the_test_command_of_the_readme():
+    *_, command = re.findall(r"^[0-9]\. `(.+)`$", section("Start"), re.M)
 
-    assert f"`{last}`" in section("Start")
+    lines = [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
+    assert command in lines

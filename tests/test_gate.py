@@ -1,0 +1,50 @@
+"""The checks of `.ci/run`, the GitHub workflow and the configuration agree."""
+
+import re
+import subprocess
+import tomllib
+
+from tests.processes import ROOT
+
+GATE = (ROOT / ".ci/run").read_text()
+WORKFLOW = (ROOT / ".github/workflows/tests.yml").read_text()
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def default_parts():
+    return re.search(r"\|\| set -- (.+)", GATE)[1].split()
+
+
+def test_each_part_of_the_gate_is_part_of_a_job():
+    jobs = re.findall(r"- run: \.ci/run (.+)", WORKFLOW)
+
+    assert len(jobs) == 3
+    assert sorted(" ".join(jobs).split()) == sorted(default_parts())
+
+
+def test_the_gate_runs_each_marker_that_a_plain_pytest_leaves_out():
+    options = PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
+    left_out = set(re.findall(r"not (\w+)", " ".join(options)))
+
+    assert left_out
+    assert left_out - {"exhaustive"} <= set(default_parts())  # these are marked `faults` as well
+
+
+def test_the_gate_refuses_an_unknown_part():
+    command = [ROOT / ".ci/run", "quick", "slow"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Unknown part slow; use checks, quick, faults, browser or benchmarks.\n"
+    )
+
+
+def test_the_oldest_python_is_the_same_everywhere():
+    oldest = re.search(r'python: \["([0-9.]+)"', WORKFLOW)[1]
+
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
+    assert f"Python >= {oldest}" in GATE
+    assert f"Python >= {oldest}" in (ROOT / "README.md").read_text()
