@@ -48,3 +48,8 @@ def test_the_oldest_python_is_the_same_everywhere():
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
     assert f"Python >= {oldest}" in GATE
     assert f"Python >= {oldest}" in (ROOT / "README.md").read_text()
+
+
+def test_the_project_does_not_claim_to_be_a_package():
+    """It runs from its checkout: the settings, the templates and `.env` are found there."""
+    assert "project" not in PYPROJECT
