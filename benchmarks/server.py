@@ -2,8 +2,6 @@
 
 import os
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +12,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from rewards_site.localdb import LocalDatabase
+from localservers.postgresql.database import LocalDatabase
+from localservers.temporary import temporary_servers
 
 DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
@@ -84,7 +83,7 @@ class Server:
         with self.connect("postgres") as admin:
             names = admin.execute(
                 "SELECT datname FROM pg_database WHERE NOT datistemplate"
-                " AND datname NOT IN ('postgres', 'rewards', %s)",
+                " AND datname NOT IN ('postgres', %s)",
                 [keep],
             ).fetchall()
         for (name,) in names:
@@ -116,10 +115,8 @@ class Server:
 @contextmanager
 def running(folder: Path | None) -> Iterator[Server]:
     """Run a server in a new folder under `folder`; stop and remove it on exit."""
-    home = Path(tempfile.mkdtemp(prefix="rewards-benchmark-", dir=folder))
-    home.chmod(0o755)  # the server may run as another user
-    local = LocalDatabase(home, durable=True)
-    try:
+    with temporary_servers(prefix="rewards-benchmark-", parent=folder) as home:
+        local = LocalDatabase(home / "database", durable=True)
         server = Server(local)
         local.ensure_running()
         with server.connect("postgres") as admin:
@@ -130,9 +127,6 @@ def running(folder: Path | None) -> Iterator[Server]:
         local.stop()
         local.ensure_running()
         yield server
-    finally:
-        local.destroy()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def current_settings(server: Server) -> dict[str, str]:

@@ -16,7 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-from rewards_site.localbroker import LocalBroker
+from localservers.broker import LocalBroker
 
 django_stubs_ext.monkeypatch()
 
@@ -132,10 +132,11 @@ if DATABASE_URL:
     }
 else:
     _database = {
-        "ENGINE": "rewards_site.postgresql",
+        "ENGINE": "localservers.django_backend",
         "NAME": "rewards",
         "LOCALDB": {
             "folder": LOCALDB_DIR,
+            "name": "rewards",
             "durable": env_bool("LOCALDB_DURABLE", default=True),
         },
     }
@@ -240,6 +241,7 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django_celery_beat",
+    "localservers",
     "rewards_site",
     "rewards",
 ]

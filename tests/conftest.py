@@ -1,8 +1,6 @@
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +11,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
-from rewards_site.localdb import LocalDatabase
 from tests.processes import connected_to, database, own_database
+from tests.settings import servers
 
 pytest_plugins = ["tests.fault_table"]
 
@@ -28,8 +26,6 @@ hypothesis.register_profile(
 )
 hypothesis.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-TRIAL_FOLDER = "rewards-tests-"
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,12 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("faults")
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop and remove the throwaway server once every worker is done with it."""
-    folder = os.environ.get("LOCALDB_DIR", "")
-    if not hasattr(config, "workerinput") and TRIAL_FOLDER in folder:
-        LocalDatabase(Path(folder), durable=False).destroy()
-        shutil.rmtree(folder, ignore_errors=True)
+def pytest_unconfigure() -> None:
+    """Remove the temporary server; in a worker of xdist there is none."""
+    servers.close()
 
 
 @pytest.fixture(autouse=True, scope="session")

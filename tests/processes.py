@@ -68,6 +68,23 @@ def environment(**settings: str) -> dict[str, str]:
     return {**os.environ, "DATABASE_URL": url, "DEBUG": "true", **settings}
 
 
+def is_running(process: int | None) -> bool:
+    """Return whether a process exists and is no zombie."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until `condition` holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {PATIENCE} seconds"
+        time.sleep(0.02)
+
+
 def start(program: Sequence[str], **settings: str) -> subprocess.Popen[str]:
     """Start Python on the project with `program` as arguments."""
     return subprocess.Popen(

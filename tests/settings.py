@@ -1,18 +1,22 @@
-"""The site's settings for a test run: a throwaway PostgreSQL unless DATABASE_URL names one."""
+"""Settings of a test run: a temporary PostgreSQL, unless DATABASE_URL or LOCALDB_DIR name one."""
 
 import os
-import tempfile
-from pathlib import Path
+from contextlib import ExitStack
+
+from localservers.postgresql.database import LocalDatabase
+from localservers.temporary import temporary_servers
+
+servers = ExitStack()
 
 if not os.environ.get("DATABASE_URL") and not os.environ.get("LOCALDB_DIR"):
-    folder = Path(tempfile.mkdtemp(prefix="rewards-tests-"))
-    # The server may run as another user, who has to reach its data.
-    folder.chmod(0o755)
-    os.environ["LOCALDB_DIR"] = str(folder)
-    os.environ["LOCALDB_DURABLE"] = "false"
+    # Workers of xdist inherit the address. None of them can start the server again, after this
+    # process has been killed and its server has ended.
+    folder = servers.enter_context(temporary_servers(prefix="rewards-tests-"))
+    database = LocalDatabase(folder / "database", name="rewards", durable=False)
+    os.environ |= {"DATABASE_URL": database.url(), "LOCALDB_DIR": str(folder)}
 os.environ.setdefault("DEBUG", "true")
 
-from rewards_site.settings import *  # noqa: F403 - tests differ in what follows only
+from rewards_site.settings import *  # noqa: E402, F403 - reads the environment set above
 
-# The safe hashers are slow on purpose.
+# The default hashers are slow on purpose.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -11,6 +11,7 @@ from tests.processes import ROOT
 
 README = (ROOT / "README.md").read_text()
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
+OUR_APPS = {"rewards", "rewards_site", "localservers"}
 
 
 def section(title):
@@ -48,7 +49,7 @@ def test_the_example_of_an_environment_names_each_variable_that_is_read():
 
 
 def test_the_readme_has_a_row_for_each_command():
-    commands = {name for name, app in get_commands().items() if app in {"rewards", "rewards_site"}}
+    commands = {name for name, app in get_commands().items() if app in OUR_APPS}
 
     assert set(re.findall(r"^\| `([a-z_]+)", section("Commands"), re.M)) == commands
 

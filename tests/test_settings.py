@@ -36,7 +36,7 @@ def test_nothing_set_is_a_trial(settings_of):
     settings = settings_of()
 
     assert settings["DEBUG"] is True
-    assert settings["DATABASES"]["default"]["ENGINE"] == "rewards_site.postgresql"
+    assert settings["DATABASES"]["default"]["ENGINE"] == "localservers.django_backend"
     assert settings["REWARDS_TIME_ZONE"] == "UTC"
 
 

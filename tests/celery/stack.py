@@ -11,8 +11,8 @@ from pathlib import Path
 
 from redis import Redis
 
+from localservers.broker import LocalBroker
 from rewards_site.celery import app
-from rewards_site.localbroker import LocalBroker
 from tests.processes import PATIENCE, ROOT, environment
 
 

@@ -1,14 +1,13 @@
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from rewards_site.localdb import LocalDatabase
+from localservers.postgresql.database import LocalDatabase
+from localservers.temporary import temporary_servers
 from tests.faults.databases import Database, Server
 from tests.faults.forkserver import ForkServer
 from tests.faults.jobs import Golden, Job, set_rules, write_week
@@ -27,10 +26,8 @@ def _heed_ctrl_c() -> None:
 def folder() -> Iterator[Path]:
     """A folder in memory, where there is one: a copy of a database is hundreds of files."""
     parent = MEMORY if os.access(MEMORY, os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="rewards-faults-", dir=parent))
-    folder.chmod(0o755)  # the server may run as another user
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with temporary_servers(prefix="rewards-faults-", parent=parent) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +39,6 @@ def server(folder: Path) -> Iterator[Server]:
     server.start()
     yield server
     commands.close()
-    local.destroy()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from rewards_site.localdb import LocalDatabase
+from localservers.postgresql.database import LocalDatabase
 from tests.faults.forkserver import ROOT, ForkServer, Outcome, Started
 from tests.faults.pg_proxy import Interposer
 

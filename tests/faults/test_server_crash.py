@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rewards_site.localdb import LocalDatabase
+from localservers.postgresql.database import LocalDatabase
 from tests.faults.conftest import golden_maker, make_week
 from tests.faults.databases import AFTER_RECOVERY, Server, at
 from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY, Golden, Job

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from django.core.checks import run_checks
 
+from localservers.broker import LocalBroker
 from rewards_site import checks
 from rewards_site.celery import app
 from rewards_site.checks import broker_is_there, celery_is_safe
-from rewards_site.localbroker import LocalBroker
 
 
 def test_the_setup_is_sound():

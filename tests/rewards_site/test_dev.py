@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +14,8 @@ from urllib.request import urlopen
 import pytest
 from django.core.management import CommandError, call_command
 
-from rewards_site import localbroker
-from rewards_site.localdb import LocalDatabase
+from localservers.broker import LocalBroker
+from localservers.temporary import temporary_servers
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -24,11 +23,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def trial() -> Iterator[Path]:
     """The folder of the private servers, with its database migrated."""
-    with tempfile.TemporaryDirectory(prefix="dev-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
+    with temporary_servers(prefix="dev-test-") as folder:
         yield folder
-        LocalDatabase(folder).destroy()
 
 
 @contextmanager
@@ -132,7 +128,7 @@ def test_a_port_in_use_is_said(trial):
 
 
 def test_a_named_broker_is_used_instead(trial, tmp_path):
-    named = localbroker.LocalBroker(tmp_path / "named")
+    named = LocalBroker(tmp_path / "named")
     with named.running(), dev(trial, "--port", "0", CELERY_BROKER_URL=named.url) as process:
         output = read_until(process, *READY, r"Connected to")
         process.terminate()
@@ -142,13 +138,13 @@ def test_a_named_broker_is_used_instead(trial, tmp_path):
 
 
 def test_a_second_one_is_refused(trial):
-    with localbroker.LocalBroker(trial / "broker").running(), dev(trial) as process:
+    with LocalBroker(trial / "broker").running(), dev(trial) as process:
         output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert output.splitlines()[-1] == (
-        f"CommandError: The private broker in {trial / 'broker'} is run by another process: "
-        "stop that `manage.py dev` first, or set CELERY_BROKER_URL."
+        f"CommandError: Another process is running the private broker in {trial / 'broker'}. "
+        "Stop that process, or set CELERY_BROKER_URL."
     )
 
 

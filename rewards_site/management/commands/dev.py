@@ -15,8 +15,8 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
+from localservers.broker import LocalBroker, LocalBrokerError
 from rewards.models import Host
-from rewards_site.localbroker import LocalBroker, LocalBrokerError
 
 Process = subprocess.Popen[bytes]
 

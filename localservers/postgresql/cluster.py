@@ -1,4 +1,4 @@
-"""One PostgreSQL cluster of ours in one folder: made, started, asked, stopped."""
+"""One PostgreSQL cluster in one folder: create, start, query, stop."""
 
 import json
 import os
@@ -15,8 +15,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from rewards_site.postgresql.programs import Programs, find_programs
-from rewards_site.postgresql.system import (
+from localservers.postgresql.programs import Programs, find_programs
+from localservers.postgresql.system import (
     SHORT_PREFIX,
     Account,
     LocalDatabaseError,
@@ -27,12 +27,11 @@ from rewards_site.postgresql.system import (
     works_in,
 )
 
-NAME = "rewards"  # of the database and of its superuser
-PATIENCE = 30  # seconds a server may take to recover, to start or to stop
+START_TIMEOUT_SECONDS = 60  # for a server to recover, to start or to stop
 
 
 class ConnectionParameters(TypedDict):
-    """What psycopg.connect() needs."""
+    """Arguments of psycopg.connect()."""
 
     host: str
     port: int
@@ -42,21 +41,22 @@ class ConnectionParameters(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What the server behind our socket says of itself."""
+class ServerInfo:
+    """What the server at the cluster's socket reports about itself."""
 
     parameters: ConnectionParameters
     version: str
     has_database: bool
     has_moved: bool
-    """It serves our data, but was started when the folder had another name."""
+    """The server was started when the folder had another name."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Whoever changes anything here (create, start, stop) holds LocalDatabase's lock."""
+    """Callers of create(), start(), stop() must hold LocalDatabase's lock."""
 
     home: Path
+    name: str
     durable: bool
 
     @property
@@ -65,42 +65,42 @@ class Cluster:
 
     @property
     def version(self) -> str | None:
-        """The major version of the data; None when there is none yet."""
+        """The major version of the data; None if there is none yet."""
         try:
             return (self.data / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
             return None
 
     def create(self, account: Account) -> None:
-        """Make an empty cluster aside and rename it, so that a half-made one is never used."""
-        self.clear_half_made()
-        aside = Path(tempfile.mkdtemp(prefix=f"{self.home.name}.new-", dir=self.home.parent))
+        """Create an empty cluster under another name, then rename it, so it is never partial."""
+        self.remove_incomplete()
+        staging = Path(tempfile.mkdtemp(prefix=f"{self.home.name}.new-", dir=self.home.parent))
         try:
-            account.own(aside)
-            programs = find_programs().within_reach(account=account, home=aside)
-            account.write(aside / "password", secrets.token_hex(24) + "\n")
-            command = [programs.path("initdb"), "--pgdata=data", f"--username={NAME}"]
+            account.own(staging)
+            programs = find_programs().executable_by(account, home=staging)
+            account.write(staging / "password", secrets.token_hex(24) + "\n")
+            command = [programs.path("initdb"), "--pgdata=data", f"--username={self.name}"]
             command += ["--pwfile=password", "--auth=scram-sha-256", "--encoding=UTF8"]
             command += ["--locale=C"]
             if programs.major >= 17:
-                # Sorts by code point like C, and knows upper case beyond ASCII.
+                # Sorts by code point, as C does, and also converts the case of non-ASCII letters.
                 command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
             if not self.durable:
                 command += ["--no-sync"]
-            result = account.run(command, cwd=aside)
+            result = account.run(command, cwd=staging)
             if result.returncode != 0:
                 raise LocalDatabaseError(
-                    f"PostgreSQL could not make its data folder in {self.home}: "
+                    f"PostgreSQL could not create its data folder in {self.home}: "
                     f"{_tail(result.stdout + result.stderr)}"
                 )
-            with (aside / "data" / "postgresql.conf").open("a") as configuration:
+            with (staging / "data" / "postgresql.conf").open("a") as configuration:
                 configuration.write("include = '../server.conf'\n")
-            aside.rename(self.home)
+            staging.rename(self.home)
         finally:
-            self.clear_half_made()
+            self.remove_incomplete()
 
-    def clear_half_made(self) -> None:
-        """Remove what interrupted calls of create() left, though an orphan may still write it."""
+    def remove_incomplete(self) -> None:
+        """Remove what interrupted calls of create() left; an orphaned initdb may still write."""
         for _ in range(20):
             leftovers = list(self.home.parent.glob(f"{self.home.name}.new-*"))
             if not leftovers:
@@ -110,14 +110,14 @@ class Cluster:
             time.sleep(0.05)
 
     def start(self, account: Account) -> None:
-        """Start the server in a session of its own; the caller has seen that none answers."""
+        """Start the server in its own session. No server of this cluster may be running."""
         programs = self._programs(account)
         if self.process() is None:
-            # PostgreSQL takes any live process with the number noted there for its server. Should
-            # one be running after all, its shared memory still keeps a second from starting.
+            # PostgreSQL mistakes any process with the pid in this file for its server. If a server
+            # is running after all, its shared memory still prevents a second one.
             (self.data / "postmaster.pid").unlink(missing_ok=True)
-        port = self._remembered()[0]
-        deadline = time.monotonic() + PATIENCE
+        port = self._last_address()[0]
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while True:
             port = free_port(port)
             self._configure(account, port=port)
@@ -126,8 +126,8 @@ class Cluster:
                 return
             log = self.log()
             if "Address already in use" in log:
-                port = 0  # taken since we looked
-            elif "shared memory block" not in log:  # of a killed server whose children still end
+                port = 0  # taken since free_port() tried it
+            elif "shared memory block" not in log:  # held by children of a killed server
                 break
             if time.monotonic() > deadline:
                 break
@@ -137,8 +137,8 @@ class Cluster:
         )
 
     def stop(self) -> bool:
-        """Stop the server; False when none was running."""
-        # pg_ctl signals whatever number the pid file holds: first know that it is our server.
+        """Stop the server. Return False if none was running."""
+        # pg_ctl signals whatever process the pid file names, so make sure that it is our server.
         if self.process() is None:
             return False
         account = server_account(data=self.data)
@@ -150,28 +150,28 @@ class Cluster:
         self._remove_socket_folder()
         return True
 
-    def ask(self) -> Answer | None:
-        """The answer of our running server; None when there is none.
+    def server_info(self) -> ServerInfo | None:
+        """Query the running server; None if there is none.
 
-        What answers at the remembered socket may be the server of the folder that this one is a
-        copy of, so it must also name our data folder.
+        If this folder is a copy, the server at the stored socket path may be that of the original,
+        so its data folder is compared too.
         """
         try:
             password = (self.home / "password").read_text().strip()
         except FileNotFoundError:
             return None
-        port, folder = self._remembered()
+        port, folder = self._last_address()
         if port == 0:
             return None
         parameters = ConnectionParameters(
-            host=str(folder), port=port, user=NAME, password=password, dbname=NAME
+            host=str(folder), port=port, user=self.name, password=password, dbname=self.name
         )
         try:
             with _connect(parameters) as connection:
                 row = connection.execute(
                     "SELECT current_setting('data_directory'), current_setting('server_version'),"
                     " EXISTS (SELECT FROM pg_database WHERE datname = %s)",
-                    [NAME],
+                    [self.name],
                 ).fetchone()
         except psycopg.OperationalError:
             return None
@@ -183,21 +183,21 @@ class Cluster:
             is_here = False
         if not is_here and self.process() is None:
             return None
-        return Answer(
+        return ServerInfo(
             parameters=parameters,
             version=row[1].split()[0],  # Debian adds the name of its package
             has_database=row[2],
             has_moved=not is_here,
         )
 
-    def create_database(self, answer: Answer) -> None:
-        with _connect(answer.parameters) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
+    def create_database(self, info: ServerInfo) -> None:
+        with _connect(info.parameters) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name)))
 
-    def wait_for_answer(self) -> Answer | None:
-        """Like ask(), but patient with a server that starts, recovers or stops."""
-        deadline = time.monotonic() + PATIENCE
-        while (answer := self.ask()) is None:
+    def wait_until_ready(self) -> ServerInfo | None:
+        """Like server_info(), but wait for a server that is starting, recovering or stopping."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while (info := self.server_info()) is None:
             process = self.process()
             if process is None:
                 return None
@@ -207,12 +207,12 @@ class Cluster:
                     f"but does not answer: {self.log()}"
                 )
             time.sleep(0.1)
-        return answer
+        return info
 
     def process(self) -> int | None:
-        """The number of our live server process, known by the folder it works in.
+        """The pid of the running server; None if there is none.
 
-        A number alone proves nothing: after a crash it may be anybody's.
+        A pid file may be stale and its pid reused, so the working folder is compared too.
         """
         try:
             process = abs(int((self.data / "postmaster.pid").read_text().split()[0]))
@@ -222,7 +222,7 @@ class Cluster:
         return process if works_in(process, self.data) else None
 
     def log(self) -> str:
-        """The last lines of the server's log, on one line."""
+        """The end of the server's log, on one line."""
         try:
             return _tail((self.home / "server.log").read_text(errors="replace"))
         except FileNotFoundError:
@@ -230,33 +230,40 @@ class Cluster:
 
     def _programs(self, account: Account) -> Programs:
         programs = find_programs(major=int(self.version or 0))
-        return programs.within_reach(account=account, home=self.home)
+        return programs.executable_by(account, home=self.home)
 
     def _pg_ctl(
         self, programs: Programs, account: Account, action: str, option: str
     ) -> subprocess.CompletedProcess[str]:
-        # Relative names, because pg_ctl hands them to a shell.
-        command = [programs.path("pg_ctl"), action, "-w", f"-t{PATIENCE}", "-Ddata", option]
+        # Relative names, because pg_ctl passes them to a shell.
+        command = [
+            programs.path("pg_ctl"),
+            action,
+            "-w",
+            f"-t{START_TIMEOUT_SECONDS}",
+            "-Ddata",
+            option,
+        ]
         return account.run(command, cwd=self.home)
 
     def _configure(self, account: Account, *, port: int) -> None:
-        """Write what this start needs; the socket's folder is new each time, without leftovers."""
+        """Write the configuration of this start, with a new folder for the socket."""
         self._remove_socket_folder()
         folder = self.home / "socket"
-        known = {"port": port, "socket": "socket"}  # relative: the whole folder may move
+        address = {"port": port, "socket": "socket"}  # relative: the whole folder may move
         if can_hold_socket(folder):
             folder.mkdir(mode=0o700)
             account.own(folder)
         else:
             folder = short_socket_folder(account)
-            known["socket"] = str(folder)
-        account.write(self.home / "server.json", json.dumps(known))
+            address["socket"] = str(folder)
+        account.write(self.home / "server.json", json.dumps(address))
         settings: dict[str, object] = {
             "listen_addresses": "127.0.0.1",
             "port": port,
             "unix_socket_directories": '"{}"'.format(str(folder).replace('"', '""')),
             "max_connections": 50,
-            "cluster_name": "rewards-private",  # tells its processes apart in ps
+            "cluster_name": "localservers",  # shown by ps
             "timezone": "UTC",
             "log_timezone": "UTC",
             "log_checkpoints": "off",
@@ -266,32 +273,34 @@ class Cluster:
         lines = [f"{name} = {_quoted(value)}\n" for name, value in settings.items()]
         account.write(self.home / "server.conf", "".join(lines))
         log = self.home / "server.log"
-        if log.exists():  # each start begins a log and keeps the one before
+        if log.exists():  # a new log for this start; keep the previous one
             log.replace(self.home / "server.log.1")
 
-    def _remembered(self) -> tuple[int, Path]:
-        """Port and socket folder of the last start; port 0 before the first."""
+    def _last_address(self) -> tuple[int, Path]:
+        """Port and socket folder of the latest start; port 0 before the first."""
         try:
-            known = json.loads((self.home / "server.json").read_text())
-            return int(known["port"]), self.home / known["socket"]
+            address = json.loads((self.home / "server.json").read_text())
+            return int(address["port"]), self.home / address["socket"]
         except (FileNotFoundError, KeyError, TypeError, ValueError):
             return 0, self.home / "socket"
 
     def _remove_socket_folder(self) -> None:
         shutil.rmtree(self.home / "socket", ignore_errors=True)
-        folder = self._remembered()[1]
+        folder = self._last_address()[1]
         if folder.name.startswith(SHORT_PREFIX):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(server: ConnectionParameters) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection to the database every server has, outside any transaction."""
+    """Connect to the database that every server has, in autocommit."""
     parameters = server | {"dbname": "postgres"}
-    return psycopg.connect(make_conninfo(**parameters), connect_timeout=PATIENCE, autocommit=True)
+    return psycopg.connect(
+        make_conninfo(**parameters), connect_timeout=START_TIMEOUT_SECONDS, autocommit=True
+    )
 
 
 def _quoted(value: object) -> str:
-    """A value in the spelling of postgresql.conf."""
+    """Quote a value for postgresql.conf."""
     text = str(value).replace("\\", "\\\\").replace("'", "''")
     return f"'{text}'"
 

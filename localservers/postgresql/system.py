@@ -1,4 +1,4 @@
-"""What a server asks of the machine: a user to run as, a port, a folder for its socket."""
+"""What a server needs from the operating system: a user, a port, a folder for its socket."""
 
 import os
 import pwd
@@ -9,30 +9,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# The shortest limit in use (macOS; Linux has 107), less the name of the socket itself.
-LONGEST_SOCKET_FOLDER = 103 - len("/.s.PGSQL.65535")
-SHORT_PREFIX = "rewards-localdb-"
+# The limit of macOS (Linux has 107), minus the name of the socket itself.
+MAX_SOCKET_FOLDER_BYTES = 103 - len("/.s.PGSQL.65535")
+SHORT_PREFIX = "localservers-"
 
 
 class LocalDatabaseError(RuntimeError):
-    """The private database cannot be used; the message is one sentence for a person."""
+    """The private database cannot be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The user a server runs as: PostgreSQL refuses to run as root, so root lends it another."""
+    """The user that a server runs as. PostgreSQL does not run as root; root uses another user."""
 
     name: str
     uid: int
     gid: int
 
     @property
-    def is_lent(self) -> bool:
+    def is_other_user(self) -> bool:
         return self.uid != os.geteuid()
 
     def own(self, path: Path) -> None:
-        """Give one path (never what a link points to) to the account."""
-        if self.is_lent:
+        """Make the account the owner of a path, not of what a link points to."""
+        if self.is_other_user:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def own_tree(self, top: Path) -> None:
@@ -42,20 +42,20 @@ class Account:
                 self.own(Path(folder, name))
 
     def write(self, path: Path, text: str) -> None:
-        """Write a file that only the account (and root) may read, whole or not at all."""
-        handle, aside = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # mode 0600
+        """Write a file atomically that only the account (and root) can read."""
+        handle, staging = tempfile.mkstemp(prefix=f"{path.name}.new-", dir=path.parent)  # mode 0600
         with os.fdopen(handle, "w") as file:
             file.write(text)
-        self.own(Path(aside))
-        Path(aside).replace(path)
+        self.own(Path(staging))
+        Path(staging).replace(path)
 
     def can_enter(self, folder: Path) -> bool:
-        """Tried, not computed: mode bits do not tell of access lists and mount options."""
+        """Try it: mode bits do not tell about access lists and mount options."""
         command = ["/bin/sh", "-c", 'cd "$0"', str(folder)]
-        return not self.is_lent or self.run(command, cwd=Path("/")).returncode == 0
+        return not self.is_other_user or self.run(command, cwd=Path("/")).returncode == 0
 
     def run(self, command: Sequence[str], *, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run a program as the account, out of reach of Ctrl-C and of PG* variables."""
+        """Run a program as the account, out of reach of Ctrl-C and without PG* variables."""
         environment = {key: value for key, value in os.environ.items() if key[:2] != "PG"}
         return subprocess.run(  # noqa: S603 - our own arguments, and no shell reads them
             command,
@@ -68,23 +68,23 @@ class Account:
             check=False,
             umask=0o077,
             start_new_session=True,
-            user=self.uid if self.is_lent else None,
-            group=self.gid if self.is_lent else None,
-            extra_groups=[] if self.is_lent else None,
+            user=self.uid if self.is_other_user else None,
+            group=self.gid if self.is_other_user else None,
+            extra_groups=[] if self.is_other_user else None,
         )
 
 
 def server_account(*, data: Path) -> Account:
-    """Whoever runs this process; for root the owner of the existing data, ``postgres``, ``nobody``.
+    """Return the current user; for root, the owner of the data, else ``postgres`` or ``nobody``.
 
-    Raises LocalDatabaseError when root finds no user to lend to the server.
+    Raises LocalDatabaseError if root finds no user to run the server as.
     """
     uid = os.geteuid()
     if uid != 0:
         return Account(name=str(uid), uid=uid, gid=os.getegid())
     owner = data.stat().st_uid if data.exists() else 0
     if owner != 0:
-        # PostgreSQL only opens data of its own user: keep whoever began with it.
+        # PostgreSQL only opens data that its own user owns.
         known = [entry for entry in pwd.getpwall() if entry.pw_uid == owner]
         gid = known[0].pw_gid if known else data.stat().st_gid
         return Account(name=known[0].pw_name if known else str(owner), uid=owner, gid=gid)
@@ -95,17 +95,17 @@ def server_account(*, data: Path) -> Account:
             continue
         return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
     raise LocalDatabaseError(
-        "PostgreSQL does not run as root and this machine has neither a user 'postgres' nor a "
-        "user 'nobody' to run it as: start this command as another user or set DATABASE_URL."
+        "PostgreSQL does not run as root, and this machine has neither a user 'postgres' nor a "
+        "user 'nobody'. Run this command as another user or set DATABASE_URL."
     )
 
 
 def works_in(process: int, folder: Path) -> bool:
-    """Whether a live process has this folder as its working directory."""
+    """Return whether the working directory of a running process is `folder`."""
     try:
         if Path("/proc/self/cwd").exists():
             return os.path.samefile(f"/proc/{process}/cwd", folder)
-        answer = subprocess.run(  # noqa: S603 - a number is all that is passed on
+        answer = subprocess.run(  # noqa: S603 - only a number is passed
             ["/bin/ps", "-o", "comm=", "-p", str(process)],
             capture_output=True,
             text=True,
@@ -115,11 +115,11 @@ def works_in(process: int, folder: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        return True  # cannot be told: then better wait than start a second server
+        return True  # unknown: wait rather than start a second server
 
 
 def free_port(preferred: int) -> int:
-    """The preferred port of 127.0.0.1 when nobody has it, else one that is free now."""
+    """Return the preferred port of 127.0.0.1 if it is free, else another one."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,12 +132,12 @@ def free_port(preferred: int) -> int:
 
 
 def can_hold_socket(folder: Path) -> bool:
-    """Whether its name is short enough for the system; and libpq takes commas for a list."""
-    return len(os.fsencode(folder)) <= LONGEST_SOCKET_FOLDER and "," not in str(folder)
+    """Return whether the path is short enough. libpq reads a comma as a separator of paths."""
+    return len(os.fsencode(folder)) <= MAX_SOCKET_FOLDER_BYTES and "," not in str(folder)
 
 
 def short_socket_folder(account: Account) -> Path:
-    """A new closed folder with a short name, for a socket whose own folder's name is too long."""
+    """Create a folder with a short path that only the account can enter."""
     for parent in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - mkdtemp makes it safe
         folder = Path(tempfile.mkdtemp(prefix=SHORT_PREFIX, dir=parent))
         account.own(folder)

