@@ -79,6 +79,9 @@ DUE = {
 }
 """States in which the next tick starts a run."""
 
+NEEDS_OPERATOR = {PeriodState.FAILED, PeriodState.LATE_BEYOND_GRACE}
+"""States in which nothing is awarded until an operator starts a run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:

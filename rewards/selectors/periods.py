@@ -8,6 +8,7 @@ from django.conf import settings
 from rewards.engine.business_days import day_window
 from rewards.engine.periods import (
     DUE,
+    NEEDS_OPERATOR,
     PeriodState,
     PeriodStatus,
     closed_periods,
@@ -48,7 +49,7 @@ def is_overdue(status: PeriodStatus, *, now: datetime) -> bool:
     A period that only an operator can award is overdue at once, one that the next tick awards
     REWARDS_OVERDUE_MINUTES after its end.
     """
-    if status.state in {PeriodState.FAILED, PeriodState.LATE_BEYOND_GRACE}:
+    if status.state in NEEDS_OPERATOR:
         return True
     if status.state not in DUE - {PeriodState.LATE}:
         return False

@@ -5,11 +5,18 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from rewards.choices import RunTrigger
+from rewards.choices import RunStatus, RunTrigger
 from rewards.models import AwardRun
+from rewards.reports.status import status
 from rewards.services.awarding import run as awarding_run
 from rewards.services.due import award_due
-from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
+from tests.factories import (
+    A_MONDAY,
+    AwardRunFactory,
+    DailyActivityFactory,
+    HostFactory,
+    RewardRuleFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -28,13 +35,13 @@ def host():
     return HostFactory()
 
 
-def test_nothing_at_all_is_said_in_a_sentence(capsys):
+def test_without_activity_it_points_to_the_import(capsys):
     call_command("runs")
 
-    assert capsys.readouterr().out == "No day has activity yet: import_activity brings some.\n"
+    assert capsys.readouterr().out == "No activity yet. Load some with import_activity.\n"
 
 
-def test_a_silent_day_is_news_too(host, capsys):
+def test_each_period_is_a_line(host, capsys):
     DailyActivityFactory(user=host)
     award_due(now=NOW, trigger=RunTrigger.BEAT)
 
@@ -50,44 +57,67 @@ def test_a_silent_day_is_news_too(host, capsys):
     assert tuesday.split() == ["2026-11-17", "no", "activity"]
 
 
-def test_what_is_overdue_ends_with_4_and_the_command_that_mends_it(host, capsys):
+def test_overdue_periods_end_with_code_4(host, capsys):
     DailyActivityFactory(user=host)
 
     with pytest.raises(CommandError) as refusal:
         call_command("runs")
 
-    assert (str(refusal.value), refusal.value.returncode) == ("overdue: 2026-11-16.", 4)
+    assert (str(refusal.value), refusal.value.returncode) == ("Overdue: 2026-11-16.", 4)
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "Overdue, until the next tick or: manage.py award_due (2026-11-16)"
+        "Overdue: 2026-11-16. The next tick awards what is due, or run: manage.py award_due"
     )
 
 
-def test_activity_beyond_grace_is_listed_with_the_command_that_pays_it(host, capsys, settings):
+def test_many_overdue_periods_are_not_all_named(host):
+    for days in range(6):
+        DailyActivityFactory(user=host, date=A_MONDAY - timedelta(days=days))
+
+    with pytest.raises(CommandError, match=r"2026-11-14, 2026-11-15, and 2 more\.$"):
+        call_command("runs")
+
+
+def test_activity_after_the_grace_period_has_its_command(host, capsys, settings):
     settings.REWARDS_GRACE_DAYS = 1
     DailyActivityFactory(user=host)
     award_due(now=NOW, trigger=RunTrigger.BEAT)
     DailyActivityFactory(user=HostFactory())
 
-    with pytest.raises(CommandError, match=r"^overdue: 2026-11-16\.$"):
+    with pytest.raises(CommandError, match=r"^Overdue: 2026-11-16\.$"):
         call_command("runs")
 
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        "2026-11-16 has activity that came too late to be paid by itself; to pay it, run: "
+    *_, monday, _, last = capsys.readouterr().out.splitlines()
+    assert monday.split()[:6] == ["2026-11-16", "late", "beyond", "grace", "1", "1"]
+    assert last == (
+        "2026-11-16 has activity that arrived after the grace period. To award it, run: "
         "manage.py award_daily --date 2026-11-16"
     )
 
 
-def test_json_has_the_periods_and_what_is_overdue(host, capsys):
+def test_a_failed_period_names_its_error(host, capsys):
+    DailyActivityFactory(user=host)
+    for attempt in (1, 2, 3):
+        AwardRunFactory(
+            attempt=attempt, status=RunStatus.FAILED, hosts_failed=1, error="first\nsecond"
+        )
+
+    with pytest.raises(CommandError):
+        call_command("runs")
+
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "2026-11-16 has failed repeatedly. Fix the cause, then run: "
+        "manage.py award_daily --date 2026-11-16",
+        "    first",
+    ]
+
+
+def test_json_is_the_report(host, capsys):
     DailyActivityFactory(user=host)
 
     with pytest.raises(CommandError):
         call_command("runs", "--format", "json", "--days", "2")
 
-    report = json.loads(capsys.readouterr().out)
-    assert [row["state"] for row in report["periods"]] == ["missing", "no activity"]
-    assert [row["command"] for row in report["overdue"]] == [
-        "manage.py award_daily --date 2026-11-16"
-    ]
+    assert json.loads(capsys.readouterr().out) == status(now=NOW, days=2).to_dict()
 
 
 @pytest.mark.parametrize("days", ["0", "-1", "1_0", "401", "x"])
@@ -103,7 +133,7 @@ def test_award_due_says_what_it_did_and_then_that_nothing_is_due(host, capsys):
     call_command("award_due")
 
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("2026-11-16: Awarded 10 points in 1 awards; 1 hosts evaluated in ")
+    assert first.startswith("2026-11-16: Awarded 10 points in 1 award; evaluated 1 host in ")
     assert second == "Nothing is due."
 
 
@@ -147,18 +177,13 @@ def test_what_was_awarded_is_reported_when_a_later_date_breaks_off(host, capsys,
     assert capsys.readouterr().out.startswith("2026-11-16: Awarded 10 points")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--workers=2", "--enqueue"], "choose one: --dry-run, --workers or --enqueue."),
-        (["--dry-run", "--workers=2"], "choose one: --dry-run, --workers or --enqueue."),
-    ],
-)
-def test_who_works_is_said_once_and_within_limits(arguments, message):
+@pytest.mark.parametrize("options", [["--workers=2", "--enqueue"], ["--dry-run", "--workers=2"]])
+def test_ways_to_execute_exclude_each_other(options):
     with pytest.raises(CommandError) as refusal:
-        call_command("award_daily", "--date", "2026-11-16", *arguments)
+        call_command("award_daily", "--date", "2026-11-16", *options)
 
-    assert (str(refusal.value), refusal.value.returncode) == (message, 2)
+    assert str(refusal.value) == "Choose one of --dry-run, --workers and --enqueue."
+    assert refusal.value.returncode == 2
 
 
 @pytest.mark.parametrize("workers", ["0", "65", "-1", "1_0", "１"])

@@ -1,30 +1,30 @@
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from rewards.choices import Cadence, RunTrigger
-from rewards.engine.periods import Period, PeriodState, PeriodStatus
+from rewards.choices import RunTrigger
+from rewards.engine.periods import NEEDS_OPERATOR, PeriodState
 from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
-from rewards.selectors.periods import is_overdue, period_statuses
-from rewards.selectors.runs import RunTotals, run_totals
+from rewards.reports.status import PeriodRow, Status, status
 
 MAX_NAMED = 5
 
 _HEADER = ("period", "state", "late", "hosts", "awards", "points", "seconds", "runs", "started by")
+_NUMBERS = range(2, 8)
+"""Columns that are aligned to the right."""
 
-_BY_HAND = {
-    PeriodState.FAILED: "has failed again and again; mend the cause, then run",
-    PeriodState.LATE_BEYOND_GRACE: "has activity that came too late to be paid by itself; to pay "
+ADVICE = {
+    PeriodState.FAILED: "has failed repeatedly. Fix the cause, then run",
+    PeriodState.LATE_BEYOND_GRACE: "has activity that arrived after the grace period. To award "
     "it, run",
 }
-"""States in which nothing happens unless a person acts: what to tell that person."""
+"""For each state of NEEDS_OPERATOR, what to tell the operator."""
 
 
 class Command(RewardsCommand):
-    help = "Show what was awarded of the last days and weeks; exit code 4 when any is overdue."
+    help = "Show the runs of the last days and weeks; exit code 4 if any period is overdue."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -32,110 +32,60 @@ class Command(RewardsCommand):
             type=whole_number(min_value=1, max_value=MAX_DAYS),
             default=14,
             metavar="N",
-            help="default: %(default)s",
+            help="number of days to show; default: %(default)s",
         )
 
     def handle(self, *, days: int, **_: Any) -> None:
-        now = timezone.now()
-        known = list(period_statuses(now=now))
-        overdue = [status for status in known if is_overdue(status, now=now)]
-        since = known[-1].period.reference_date - timedelta(days=days) if known else None
-        shown = [
-            status
-            for status in known
-            if (since and status.period.reference_date > since) or status in overdue
-        ]
-        totals = (
-            run_totals(
-                first=min(status.period.reference_date for status in shown),
-                last=max(status.period.reference_date for status in shown),
-            )
-            if shown
-            else {}
-        )
-        rows = [(status, totals.get(status.period)) for status in shown]
-        self.report(
-            _text(rows, overdue),
-            {
-                "periods": [_as_json(status, total) for status, total in rows],
-                "overdue": [
-                    _as_json(each, None) | {"command": _command(each.period)} for each in overdue
-                ],
-            },
-        )
-        if overdue:
-            raise CommandError(f"overdue: {_names(overdue)}.", returncode=4)
+        report = status(now=timezone.now(), days=days)
+        self.report(_text(report), report.to_dict())
+        if report.overdue:
+            raise CommandError(f"Overdue: {_names(report.overdue)}.", returncode=4)
 
 
-def _names(statuses: Sequence[PeriodStatus]) -> str:
-    names = [str(status.period) for status in statuses[:MAX_NAMED]]
-    if len(statuses) > MAX_NAMED:
-        names.append(f"and {len(statuses) - MAX_NAMED:,} more")
+def _names(rows: Sequence[PeriodRow]) -> str:
+    names = [str(row.period) for row in rows[:MAX_NAMED]]
+    if len(rows) > MAX_NAMED:
+        names.append(f"and {len(rows) - MAX_NAMED:,} more")
     return ", ".join(names)
 
 
-def _command(period: Period) -> str:
-    option = "--week" if period.cadence == Cadence.WEEKLY else "--date"
-    return f"manage.py award_{period.cadence} {option} {period.reference_date}"
-
-
-def _text(
-    rows: Sequence[tuple[PeriodStatus, RunTotals | None]], overdue: Sequence[PeriodStatus]
-) -> str:
-    if not rows:
+def _text(report: Status) -> str:
+    if not report.rows:
         return "No activity yet. Load some with import_activity."
-    cells = [_HEADER, *(_cells(status, total) for status, total in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADER))]
+    cells = [_HEADER, *map(_cells, report.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(map(_aligned, row, widths, range(len(row)))).rstrip() for row in cells]
-    waiting = [each for each in overdue if each.state not in _BY_HAND]
+    waiting = [row for row in report.overdue if row.state not in NEEDS_OPERATOR]
     if waiting:
-        lines.append(f"Overdue, until the next tick or: manage.py award_due ({_names(waiting)})")
-    for status, total in rows:
-        if status in overdue and status.state in _BY_HAND:
-            lines.append(f"{status.period} {_BY_HAND[status.state]}: {_command(status.period)}")
-            if status.state == PeriodState.FAILED and total and total.error:
-                lines.append(f"    {total.error.splitlines()[0]}")
+        lines.append(
+            f"Overdue: {_names(waiting)}. The next tick awards what is due, or run: "
+            "manage.py award_due"
+        )
+    for row in report.overdue:
+        if row.state in NEEDS_OPERATOR:
+            lines.append(f"{row.period} {ADVICE[row.state]}: {row.command}")
+            if row.state == PeriodState.FAILED and row.totals and row.totals.error:
+                lines.append(f"    {row.totals.error.splitlines()[0]}")
     return "\n".join(lines)
 
 
 def _aligned(text: str, width: int, column: int) -> str:
-    is_number = 2 <= column <= 7
-    return text.rjust(width) if is_number else text.ljust(width)
+    return text.rjust(width) if column in _NUMBERS else text.ljust(width)
 
 
-def _cells(status: PeriodStatus, total: RunTotals | None) -> tuple[str, ...]:
-    late = f"{status.late:,}" if status.late else ""
-    if total is None:
-        return (str(status.period), status.state, late, "", "", "", "", "", "")
+def _cells(row: PeriodRow) -> tuple[str, ...]:
+    late = f"{row.late:,}" if row.late else ""
+    totals = row.totals
+    if totals is None:
+        return (str(row.period), row.state, late, "", "", "", "", "", "")
     return (
-        str(status.period),
-        status.state,
+        str(row.period),
+        row.state,
         late,
-        f"{total.hosts:,}",
-        f"{total.awards:,}",
-        f"{total.points:,}",
-        f"{total.seconds:,.1f}",
-        f"{total.attempts:,}",
-        RunTrigger(total.trigger).label.lower(),
+        f"{totals.hosts:,}",
+        f"{totals.awards:,}",
+        f"{totals.points:,}",
+        f"{totals.seconds:,.1f}",
+        f"{totals.attempts:,}",
+        RunTrigger(totals.trigger).label.lower(),
     )
-
-
-def _as_json(status: PeriodStatus, total: RunTotals | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "cadence": status.period.cadence.value,
-        "reference_date": status.period.reference_date.isoformat(),
-        "state": status.state.value,
-        "late": status.late,
-    }
-    if total is not None:
-        row |= {
-            "runs": total.attempts,
-            "hosts_evaluated": total.hosts,
-            "awards": total.awards,
-            "points": total.points,
-            "seconds": round(total.seconds, 3),
-            "trigger": total.trigger,
-            "finished_at": total.finished_at.isoformat() if total.finished_at else None,
-            "error": total.error,
-        }
-    return row
