@@ -41,7 +41,7 @@ def award_batches(run: int) -> None:
     except AlreadyRunning as error:
         logger.info("not joined: %s", error)
         return
-    if not has_ended and options.is_expired:
+    if not has_ended and time.monotonic() >= options.deadline:
         _try_to_enqueue("award_batches", run)
 
 

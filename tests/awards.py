@@ -2,6 +2,7 @@
 
 from rewards.choices import Cadence
 from rewards.engine.periods import Period
+from rewards.selectors.time_zone import business_date
 from rewards.services.awarding import run
 
 
@@ -14,6 +15,7 @@ def award_weekly(*, monday, is_dry_run=False, **kwargs):
 
 
 def _award(period, is_dry_run, kwargs):
+    today = business_date(kwargs.pop("now"))
     if is_dry_run:
-        return run.dry_run(period=period, now=kwargs["now"])
-    return run.award(period=period, **kwargs)
+        return run.dry_run(period=period, today=today)
+    return run.award(period=period, today=today, **kwargs)

@@ -51,11 +51,13 @@ def award_evaluator(rules: Sequence[Rule]) -> Callable[[Facts], tuple[Award, ...
     Many hosts have the same facts, so results are cached, up to 65,536 of them.
     """
 
+    evaluators = [(rule, EVALUATORS[rule.rule_type]) for rule in rules]
+
     @functools.lru_cache(maxsize=65_536)
     def awards_for(facts: Facts) -> tuple[Award, ...]:
         awards = []
-        for rule in rules:
-            evaluation = evaluate(rule, facts)
+        for rule, evaluator in evaluators:
+            evaluation = evaluator(rule, facts)
             if evaluation.is_earned:
                 awards.append(Award(rule, evaluation.measured))
         return tuple(awards)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 
 from rewards.choices import Cadence
 from rewards.engine.business_days import ONE_DAY, days_between, monday_of, week_days
@@ -12,7 +13,7 @@ MAX_FAILURES = 3
 """A period is not retried automatically after this many failures in a row."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Period:
     """One business day, or one week: what a run evaluates."""
 
@@ -24,17 +25,22 @@ class Period:
         week = "week " if self.cadence == Cadence.WEEKLY else ""
         return f"{week}{self.reference_date}"
 
-    @property
+    @cached_property
     def days(self) -> list[date]:
         """The business days of the period, in order."""
         if self.cadence == Cadence.WEEKLY:
             return week_days(self.reference_date)
         return [self.reference_date]
 
-    @property
+    @cached_property
     def last_day(self) -> date:
         """The day that decides which rule version counts and who is eligible."""
         return self.days[-1]
+
+    @cached_property
+    def monday(self) -> date:
+        """The Monday of its week."""
+        return monday_of(self.reference_date)
 
 
 class PeriodState(StrEnum):

@@ -1,7 +1,7 @@
 """The values that the engine takes and returns."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rewards.choices import RuleType
 
@@ -45,6 +45,14 @@ class Award(NamedTuple):
     measured: int
 
 
+class HasCounts(Protocol):
+    """A row or value with the counts of a batch or of a run."""
+
+    hosts_evaluated: int
+    hosts_rewarded: int
+    by_rule: dict[str, dict[str, int]]
+
+
 @dataclass(kw_only=True)
 class AwardCounts:
     """The result of a batch or of a run; its fields are columns of both."""
@@ -57,7 +65,7 @@ class AwardCounts:
     by_rule: dict[str, dict[str, int]] = field(default_factory=dict)
     """For each rule type {"awards": number, "points": sum}."""
 
-    def add(self, other: "AwardCounts") -> None:
+    def add(self, other: HasCounts) -> None:
         self.hosts_evaluated += other.hosts_evaluated
         self.hosts_rewarded += other.hosts_rewarded
         for rule_type, counts in other.by_rule.items():

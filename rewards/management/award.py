@@ -13,12 +13,12 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from rewards.choices import Cadence, RunStatus, RunTrigger
-from rewards.engine.business_days import last_closed_day, last_closed_week
+from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of
 from rewards.engine.periods import Period
 from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand, date_range, day, whole_number
 from rewards.models import AwardRun
-from rewards.selectors.time_zone import business_time_zone
+from rewards.selectors.time_zone import business_date
 from rewards.services import worker_queue
 from rewards.services.awarding import run as awarding
 from rewards.services.awarding.options import Progress, RunOptions
@@ -31,9 +31,9 @@ MAX_WORKERS = 64
 class RunCommand(RewardsCommand):
     """A command that reports runs."""
 
-    def run_progress(self, label: str) -> Progress | None:
+    def run_progress(self, label: object) -> Progress | None:
         """Return the progress display of a run; None without a terminal, as it costs queries."""
-        return self.progress(label) if self.is_watched else None
+        return self.progress(str(label)) if self.is_watched else None
 
     def report_runs(self, reports: Sequence[RunReport], *, otherwise: str = "") -> None:
         """Print the result of each run, or `otherwise` if there is none."""
@@ -96,32 +96,31 @@ class AwardCommand(RunCommand):
     ) -> None:
         if dry_run + enqueue + (workers != 1) > 1:
             raise UsageError("Choose one of --dry-run, --workers and --enqueue.")
-        now = timezone.now()
-        last_closed = last_closed_day if self.cadence == Cadence.DAILY else last_closed_week
+        today = business_date(timezone.now())
+        is_daily = self.cadence == Cadence.DAILY
         days = date_range(
             single=single,
             first=first,
             last=last,
-            default=last_closed(now, business_time_zone()),
-            option="--date" if self.cadence == Cadence.DAILY else "--week",
+            default=today - ONE_DAY if is_daily else monday_of(today) - ONE_WEEK,
+            option="--date" if is_daily else "--week",
         )
-        step = 1 if self.cadence == Cadence.DAILY else 7
-        periods = [Period(self.cadence, day) for day in days[::step]]
+        periods = [Period(self.cadence, day) for day in days[:: 1 if is_daily else 7]]
         # Before anything is written. The last day may be in the middle of a week.
-        awarding.require_ended(periods[0], now=now)
-        awarding.require_ended(Period(self.cadence, days[-1]), now=now)
+        for period in {periods[0], Period(self.cadence, days[-1])}:
+            awarding.require_ended(period, today=today)
 
         reports: list[RunReport] = []
         try:
             with _run_options(workers=workers, enqueue=enqueue) as options:
                 for period in periods:
-                    on_progress = self.run_progress(str(period))
+                    on_progress = self.run_progress(period)
                     reports.append(
-                        awarding.dry_run(period=period, now=now, on_progress=on_progress)
+                        awarding.dry_run(period=period, today=today, on_progress=on_progress)
                         if dry_run
                         else awarding.award(
                             period=period,
-                            now=now,
+                            today=today,
                             trigger=RunTrigger.COMMAND,
                             options=replace(options, on_progress=on_progress),
                         )

@@ -11,16 +11,6 @@ from rewards.engine.periods import Period
 from rewards.engine.values import AwardCounts
 
 
-def _counts(row: AwardRun | AwardBatch) -> AwardCounts:
-    return AwardCounts(
-        hosts_evaluated=row.hosts_evaluated,
-        hosts_rewarded=row.hosts_rewarded,
-        awards=row.awards,
-        points=row.points,
-        by_rule=row.by_rule,
-    )
-
-
 class AwardRun(models.Model):
     """One execution over one period: a row of the run journal.
 
@@ -111,7 +101,13 @@ class AwardRun(models.Model):
 
     @property
     def counts(self) -> AwardCounts:
-        return _counts(self)
+        return AwardCounts(
+            hosts_evaluated=self.hosts_evaluated,
+            hosts_rewarded=self.hosts_rewarded,
+            awards=self.awards,
+            points=self.points,
+            by_rule=self.by_rule,
+        )
 
     @property
     def heartbeat_at(self) -> datetime:
@@ -171,7 +167,3 @@ class AwardBatch(models.Model):
 
     def __str__(self) -> str:
         return f"hosts {self.after_user + 1} to {self.through_user} of {self.run_id}"
-
-    @property
-    def counts(self) -> AwardCounts:
-        return _counts(self)

@@ -20,8 +20,9 @@ def active_versions(*, period: Period) -> list[RewardRule]:
     """Return the versions that pay for `period`: in force on its last day, and not paused."""
     return [
         version
-        for rule_type, version in versions_in_force(day=period.last_day).items()
-        if version.is_active and RULE_TYPE_SPECS[rule_type].cadence == period.cadence
+        for version in RewardRule.objects.in_force_on(period.last_day)
+        if version.is_active
+        and RULE_TYPE_SPECS[RuleType(version.rule_type)].cadence == period.cadence
     ]
 
 

@@ -1,10 +1,11 @@
 """Database errors by SQLSTATE: conflicts, which are retried, and lost connections."""
 
+import functools
 import logging
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import psycopg
 from django.db import DatabaseError, IntegrityError, OperationalError
@@ -33,23 +34,34 @@ _SESSION_ENDED = {
     "57P05",  # idle-session timeout
 }
 
+Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def retry_on_conflict(work: Callable[[], Result], *, label: str) -> Result:
-    """Return what `work`, a whole transaction, returns; retry it on conflicts, MAX_TRIES in all.
+def retry_on_conflict(work: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Decorate a function that is a whole transaction: retry it on conflicts, MAX_TRIES in all.
 
     Raises the error of the last try, and any error that is no conflict at once.
     """
-    for tries in range(1, MAX_TRIES):
-        try:
-            return work()
-        except DatabaseError as error:
-            if not is_conflict(error):
-                raise
-            logger.info("%s met a conflict, try %d: %s", label, tries, first_line(error))
-            time.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311 - jitter is no secret
-    return work()
+
+    @functools.wraps(work)
+    def retried(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        for tries in range(1, MAX_TRIES):
+            try:
+                return work(*args, **kwargs)
+            except DatabaseError as error:
+                if not is_conflict(error):
+                    raise
+                wait_after_conflict(error, work=work.__name__, tries=tries)
+        return work(*args, **kwargs)
+
+    return retried
+
+
+def wait_after_conflict(error: Exception, *, work: str, tries: int) -> None:
+    """Log a conflict, and wait for a random time that grows with the number of tries."""
+    logger.info("%s met a conflict, try %d: %s", work.strip("_"), tries, first_line(error))
+    time.sleep(random.uniform(0, 0.05 * 2**tries))  # noqa: S311 - jitter is no secret
 
 
 def is_conflict(error: Exception) -> bool:

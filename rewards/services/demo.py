@@ -189,7 +189,7 @@ def fill(
         runs=[
             award(
                 period=period,
-                now=now,
+                today=business_date(now, zone),
                 trigger=RunTrigger.COMMAND,
                 options=RunOptions(
                     second_thread=True, on_progress=_part_of(on_award, done, len(due))

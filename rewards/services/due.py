@@ -1,5 +1,6 @@
 """Award what is due, which is read from the database, never from a schedule."""
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from rewards.choices import RunTrigger
 from rewards.engine.periods import Period, due_periods
 from rewards.exceptions import AlreadyRunning
 from rewards.selectors.periods import period_statuses
+from rewards.selectors.time_zone import business_date
 from rewards.services.awarding.options import SINGLE_PROCESS, RunOptions
 from rewards.services.awarding.run import RunReport, award
 
@@ -39,14 +41,15 @@ def award_due(
     runs: list[RunReport] = []
     busy: list[str] = []
     tried: set[Period] = set()
-    while len(tried) < MAX_PERIODS and not options.is_expired:
+    today = business_date(now)
+    while len(tried) < MAX_PERIODS and time.monotonic() < options.deadline:
         due = (status.period for status in due_periods(period_statuses(now=now)))
         period = next((period for period in due if period not in tried), None)
         if period is None:
             return DueReport(runs=tuple(runs), busy=tuple(busy), is_complete=True)
         tried.add(period)
         try:
-            runs.append(award(period=period, now=now, trigger=trigger, options=options))
+            runs.append(award(period=period, today=today, trigger=trigger, options=options))
         except AlreadyRunning as other:
             busy.append(str(other))
     return DueReport(runs=tuple(runs), busy=tuple(busy), is_complete=False)

@@ -8,6 +8,7 @@ from rewards.choices import RunTrigger
 from rewards.engine.periods import Period, due_periods
 from rewards.selectors.activity import has_more_active_hosts
 from rewards.selectors.periods import period_statuses
+from rewards.selectors.time_zone import business_date
 from rewards.services import worker_queue
 from rewards.services.awarding.options import SINGLE_PROCESS, RunOptions
 from rewards.services.awarding.run import RunReport, award
@@ -41,7 +42,7 @@ def request_run(*, period: Period, now: datetime) -> RequestOutcome:
     )
     report = award(
         period=period,
-        now=now,
+        today=business_date(now),
         trigger=RunTrigger.ADMIN,
         options=for_workers if is_large else SINGLE_PROCESS,
     )

@@ -1,12 +1,11 @@
 """The scores: cached sums of the ledger, updated in the transactions that write it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 from django.db import connection, transaction
 
-from rewards.engine.business_days import monday_of
+from rewards.engine.periods import Period
 from rewards.engine.values import Award
 from rewards.services.db_errors import retry_on_conflict
 
@@ -48,33 +47,29 @@ _ADD = """
 """
 
 
-def add_awards(*, reference_date: date, awards: Mapping[int, Sequence[Award]]) -> None:
-    """Add awards just written to the ledger for `reference_date` to the scores of their hosts.
+def add_awards(*, period: Period, awards: Mapping[int, Sequence[Award]]) -> None:
+    """Add awards just written to the ledger for `period` to the scores of their hosts.
 
     `awards` is user id -> awards, in order of user id. Call once, inside the transaction that
     wrote the ledger. A score of the same period gains the points, one of an older period is
     replaced, one of a newer period stays.
     """
-    points = [sum([award.rule.points for award in earned]) for earned in awards.values()]
+    points = [sum([rule.points for rule, _ in earned]) for earned in awards.values()]
     with connection.cursor() as cursor:
         cursor.execute(
             _ADD,
             {
-                "day": reference_date,
-                "monday": monday_of(reference_date),
-                "users": _array(awards),
-                "points": _array(points),
+                "day": period.reference_date,
+                "monday": period.monday,
+                # Array literals: psycopg needs ten times as long to adapt lists.
+                "users": f"{{{','.join(map(str, awards))}}}",
+                "points": f"{{{','.join(map(str, points))}}}",
             },
         )
 
 
-def _array(numbers: Iterable[int]) -> str:
-    """Return a PostgreSQL array literal; psycopg needs ten times as long to adapt a list."""
-    return f"{{{','.join(map(str, numbers))}}}"
-
-
-def roll_over(*, reference_date: date) -> None:
-    """Move scores of older periods to `reference_date` and its week, with 0 points there.
+def roll_over(*, period: Period) -> None:
+    """Move scores of earlier days to the reference date and its week, with 0 points there.
 
     Nothing is lost: the ledger has every award. Scores of newer periods stay, so that a second
     call, or a backfill of an old day, changes nothing.
@@ -89,7 +84,7 @@ def roll_over(*, reference_date: date) -> None:
                 week_start = greatest(week_start, %(monday)s)
             WHERE daily_date < %(day)s OR week_start < %(monday)s
             """,
-            {"day": reference_date, "monday": monday_of(reference_date)},
+            {"day": period.reference_date, "monday": period.monday},
         )
 
 
@@ -153,16 +148,13 @@ _REBUILD = f"""
 """  # noqa: S608 - constants
 
 
+@retry_on_conflict
 def repair_scores(*, is_dry_run: bool = False) -> RepairReport:
     """Rebuild the scores that differ from the ledger, each in its period; touch nothing else.
 
     A second call finds nothing to do. Batches wait meanwhile, and are deferred to the next run if
     they wait too long; a dry run blocks nothing.
     """
-    return retry_on_conflict(lambda: _repair(is_dry_run=is_dry_run), label="repair of scores")
-
-
-def _repair(*, is_dry_run: bool) -> RepairReport:
     with transaction.atomic(), connection.cursor() as cursor:
         if not is_dry_run:
             # In the order in which batches write them.

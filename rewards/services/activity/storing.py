@@ -113,13 +113,8 @@ def store_rows(*, rows: Sequence[bytes], source: str, create_hosts: bool, now: d
     `rows` are as in Chunk. The number of statements does not depend on them. A second call
     stores nothing. Raises RewardsError when other processes stay in the way.
     """
-
-    def attempt() -> Stored:
-        with transaction.atomic():
-            return _store(rows, source, create_hosts, now)
-
     try:
-        return retry_on_conflict(attempt, label="chunk")
+        return _store_chunk(rows, source, create_hosts, now)
     except DatabaseError as error:
         if not is_conflict(error):
             raise
@@ -129,11 +124,12 @@ def store_rows(*, rows: Sequence[bytes], source: str, create_hosts: bool, now: d
         ) from error
 
 
-def _store(rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime) -> Stored:
+@retry_on_conflict
+def _store_chunk(rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime) -> Stored:
     hosts_created = 0
     unknown: dict[int, str] = {}
     conflicts: dict[int, str] = {}
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CREATE)
         with connection.wrap_database_errors, cursor.copy(_COPY) as copy:
             copy.write(b"".join(rows))

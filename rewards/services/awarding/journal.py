@@ -5,17 +5,16 @@ from dataclasses import asdict
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import Max, Sum
 from django.utils import timezone
 
 from rewards.choices import BatchStatus, RunStatus, RunTrigger
-from rewards.engine.business_days import monday_of
 from rewards.engine.periods import Period
-from rewards.engine.values import AwardCounts
+from rewards.engine.values import AwardCounts, Rule
 from rewards.models import AwardBatch, AwardRun
 from rewards.selectors.activity import counted_events, id_ranges_of_active_hosts
 from rewards.selectors.leaders import leaders_of_week
-from rewards.selectors.rules import active_versions
+from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
 from rewards.services.db_errors import retry_on_conflict
 
 logger = logging.getLogger("rewards.services.awarding")
@@ -27,39 +26,42 @@ MAX_LEADERS = 100
 """Hosts that a run records as the leaders of its week."""
 
 
-def open_run(period: Period, *, trigger: RunTrigger) -> AwardRun:
-    """Return the interrupted run of `period`, else a new one. Call with the period's lock."""
+def open_run(period: Period, *, trigger: RunTrigger) -> tuple[AwardRun, list[Rule]]:
+    """Return the interrupted run of `period`, else a new one, and its rules.
+
+    Call with the exclusive lock of the period.
+    """
     interrupted = AwardRun.objects.filter(
         cadence=period.cadence, reference_date=period.reference_date, status=RunStatus.RUNNING
     ).first()
     if interrupted is not None and _take_over(interrupted):
-        return interrupted
-    return retry_on_conflict(lambda: _new_run(period, trigger), label="opening of a run")
+        return interrupted, rules_of_versions(interrupted.rule_versions)
+    return _new_run(period, trigger)
 
 
-def _new_run(period: Period, trigger: RunTrigger) -> AwardRun:
+@retry_on_conflict
+def _new_run(period: Period, trigger: RunTrigger) -> tuple[AwardRun, list[Rule]]:
     runs = AwardRun.objects.filter(cadence=period.cadence, reference_date=period.reference_date)
     with transaction.atomic():
         with connection.cursor() as cursor:
             # A writer of rule versions waits, and then sees this run: services/rules.py.
             cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE MODE")
+        rules = [to_rule(version) for version in active_versions(period=period)]
         run = AwardRun.objects.create(
             cadence=period.cadence,
             reference_date=period.reference_date,
             attempt=(runs.aggregate(last=Max("attempt"))["last"] or 0) + 1,
             trigger=trigger,
-            rule_versions=[version.pk for version in active_versions(period=period)],
+            rule_versions=[rule.version for rule in rules],
             started_at=timezone.now(),
             # Counted before the hosts are read: what arrives from now on is late activity.
             events_seen=counted_events(days=period.days),
         )
+        id_ranges = id_ranges_of_active_hosts(days=period.days, size=settings.REWARDS_BATCH_SIZE)
         AwardBatch.objects.bulk_create(
-            AwardBatch(run=run, **id_range._asdict())
-            for id_range in id_ranges_of_active_hosts(
-                days=period.days, size=settings.REWARDS_BATCH_SIZE
-            )
+            [AwardBatch(run=run, **id_range._asdict()) for id_range in id_ranges]
         )
-    return run
+    return run, rules
 
 
 def _take_over(run: AwardRun) -> bool:
@@ -78,7 +80,7 @@ def _take_over(run: AwardRun) -> bool:
             finished_at=timezone.now(),
             error=f"{run.takeovers + 1} processes in a row ended before they had finished it.",
         )
-        close_run(run)
+        close_run(run, run.period)
     logger.error("run given up: %s was interrupted %d times", run, run.takeovers + 1)
     return False
 
@@ -115,6 +117,12 @@ def fail_batch(batch: AwardBatch, *, error: str, is_deferred: bool) -> None:
     )
 
 
+def pending_hosts(run: AwardRun) -> int:
+    """Return the number of hosts in pending batches of `run`."""
+    pending = run.batches.filter(status=BatchStatus.PENDING)
+    return pending.aggregate(hosts=Sum("hosts"))["hosts"] or 0
+
+
 def progress(run: AwardRun) -> tuple[int, int]:
     """Return (batches that have ended, all batches) of `run`."""
     return run.batches.exclude(status=BatchStatus.PENDING).count(), run.batches.count()
@@ -135,13 +143,13 @@ def has_pending_batches(run: AwardRun) -> bool:
     return run.batches.filter(status=BatchStatus.PENDING).exists()
 
 
-def close_run(run: AwardRun) -> None:
+def close_run(run: AwardRun, period: Period) -> None:
     """Sum up the batches of `run`, record the leaders, and end it: done, partial or failed."""
     total = AwardCounts()
     hosts_failed = 0
     errors = []
     for batch in run.batches.order_by("after_user"):
-        total.add(batch.counts)
+        total.add(batch)
         if batch.status == BatchStatus.FAILED:
             hosts_failed += batch.hosts
         if batch.status != BatchStatus.DONE:
@@ -155,7 +163,7 @@ def close_run(run: AwardRun) -> None:
     for column, value in asdict(total).items():
         setattr(run, column, value)
     run.hosts_failed = hosts_failed
-    run.leaders = leaders_of_week(monday=monday_of(run.reference_date), limit=MAX_LEADERS)
+    run.leaders = leaders_of_week(monday=period.monday, limit=MAX_LEADERS)
     run.error = "\n".join(errors)
     run.finished_at = timezone.now()
     run.save()

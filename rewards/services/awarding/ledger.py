@@ -1,6 +1,5 @@
 """Evaluate a range of hosts, and write the awards that are due to the ledger and the scores."""
 
-import functools
 from collections.abc import Mapping, Sequence
 
 from django.db import connection
@@ -42,7 +41,7 @@ def award_id_range(job: Job, *, run_id: int, id_range: IdRange) -> AwardCounts:
     awards, counts = due_awards(job, id_range)
     if awards:
         _write_ledger(job, run_id, awards)
-        scores.add_awards(reference_date=job.period.reference_date, awards=awards)
+        scores.add_awards(period=job.period, awards=awards)
     return counts
 
 
@@ -73,19 +72,19 @@ def due_awards(job: Job, id_range: IdRange) -> tuple[AwardsByUser, AwardCounts]:
 
 
 def _write_ledger(job: Job, run_id: int, awards: AwardsByUser) -> None:
-    rules = {rule.version: rule for rule in job.rules}
-
-    @functools.cache  # most awards differ in the user only
-    def row_suffix(version: int, measured: int) -> str:
-        rule = rules[version]
-        cells = (rule.rule_type.value, job.period.reference_date, rule.points, version, measured)
-        return "\t".join(map(str, (*cells, rule.threshold, run_id)))
-
-    rows = [
-        f"{user}\t{row_suffix(award.rule.version, award.measured)}\n"
-        for user, earned in awards.items()
-        for award in earned
-    ]
+    # Most awards differ in the user only, so the rest of a row is made once and cached.
+    day = job.period.reference_date
+    suffixes: dict[tuple[int, int], str] = {}
+    rows = []
+    for user, earned in awards.items():
+        for rule, measured in earned:
+            suffix = suffixes.get((rule.version, measured))
+            if suffix is None:
+                suffix = suffixes[rule.version, measured] = (
+                    f"\t{rule.rule_type.value}\t{day}\t{rule.points}\t{rule.version}"
+                    f"\t{measured}\t{rule.threshold}\t{run_id}\n"
+                )
+            rows.append(f"{user}{suffix}")
     with (
         connection.wrap_database_errors,
         connection.cursor() as cursor,

@@ -5,7 +5,7 @@ processes that work on the run. PostgreSQL releases it when a process dies. The 
 work: the ledger's constraint is what prevents an award from being paid twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.db import connection
@@ -18,17 +18,30 @@ from rewards.selectors.runs import lock_key
 
 
 @contextmanager
-def period_lock(period: Period, *, shared: bool) -> Iterator[None]:
-    """Hold the lock of `period`. Raises AlreadyRunning when another process is in the way."""
-    mode = "_shared" if shared else ""
+def period_lock(period: Period, *, shared: bool) -> Iterator[Callable[[], None]]:
+    """Hold the lock of `period`; yield a function that shares an exclusive lock from then on.
+
+    Raises AlreadyRunning when another process holds the lock exclusively, or, for an exclusive
+    lock, in either way.
+    """
     key = lock_key(period)
+    mode = "_shared" if shared else ""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_try_advisory_lock{mode}(%s, %s)", key)
         (is_acquired,) = cursor.fetchone()
     if not is_acquired:
         raise AlreadyRunning(_already_running(period))
+
+    def share() -> None:
+        nonlocal mode
+        with connection.cursor() as cursor:
+            # In this order, so that no other process comes between.
+            cursor.execute("SELECT pg_advisory_lock_shared(%s, %s)", key)
+            mode = "_shared"
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", key)
+
     try:
-        yield
+        yield share
     finally:
         if connection.is_usable():  # otherwise the session has ended, and its locks with it
             with connection.cursor() as cursor:

@@ -1,6 +1,6 @@
 """How a run is executed: by which processes, for how long, with which progress display."""
 
-import time
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,13 +20,9 @@ class RunOptions:
     """Whether this process awards batches, or only waits for the others."""
     second_thread: bool = False
     """Whether a large run uses a second thread, with a database connection of its own."""
-    deadline: float | None = None
+    deadline: float = math.inf
     """The time.monotonic() at which to leave the rest of the run to others."""
     on_progress: Progress | None = None
-
-    @property
-    def is_expired(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 SINGLE_PROCESS = RunOptions()

@@ -2,23 +2,21 @@
 
 import logging
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
 from rewards.choices import Cadence, RunStatus, RunTrigger
-from rewards.engine.business_days import last_closed_day, last_closed_week, monday_of
+from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of
 from rewards.engine.periods import Period
 from rewards.engine.values import AwardCounts
 from rewards.exceptions import BadPeriod
 from rewards.models import AwardRun
 from rewards.selectors.activity import id_ranges_of_active_hosts
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
-from rewards.selectors.time_zone import business_date, business_time_zone
 from rewards.services import scores
 from rewards.services.awarding import journal
 from rewards.services.awarding.batches import award_pending_batches
@@ -68,26 +66,25 @@ class RunReport:
 
 
 def award(
-    *, period: Period, now: datetime, trigger: RunTrigger, options: RunOptions = SINGLE_PROCESS
+    *, period: Period, today: date, trigger: RunTrigger, options: RunOptions = SINGLE_PROCESS
 ) -> RunReport:
     """Pay each eligible host what the rules in force on the last day of `period` say.
 
     A second call pays what has become due since, such as late activity, and nothing twice. Raises
-    BadPeriod unless the period has ended at `now`, TimeTimeZoneChanged, and AlreadyRunning.
+    BadPeriod unless the period has ended on `today`, TimeZoneChanged, and AlreadyRunning.
     """
     started = time.monotonic()
-    require_ended(period, now=now)
+    require_ended(period, today=today)
     require_unchanged_time_zone()
 
-    with ExitStack() as stack:
-        with period_lock(period, shared=False):
-            run = journal.open_run(period, trigger=trigger)
-            # Before the exclusive lock is released, so that no other process can come between.
-            stack.enter_context(period_lock(period, shared=True))
+    with period_lock(period, shared=False) as share_lock:
+        run, rules = journal.open_run(period, trigger=trigger)
+        share_lock()
         if options.notify_workers is not None:
             options.notify_workers(run)
         if options.participate:
-            while not (_work_on(run, options) or options.is_expired):
+            job = Job(period, rules)
+            while not _work_on(run, job, options) and time.monotonic() < options.deadline:
                 time.sleep(POLL_SECONDS)
     if not options.participate:
         # Without the lock, so that a worker can take the run over.
@@ -115,13 +112,13 @@ def join_run(*, run_id: int, options: RunOptions = SINGLE_PROCESS) -> bool:
     if run is None:
         return True
     with period_lock(run.period, shared=True):
-        return _work_on(run, options)
+        return _work_on(run, Job(run.period, rules_of_versions(run.rule_versions)), options)
 
 
-def dry_run(*, period: Period, now: datetime, on_progress: Progress | None = None) -> RunReport:
+def dry_run(*, period: Period, today: date, on_progress: Progress | None = None) -> RunReport:
     """Report what `award` would pay now, batch by batch; write nothing. Raises as award does."""
     started = time.monotonic()
-    require_ended(period, now=now)
+    require_ended(period, today=today)
     require_unchanged_time_zone()
     job = Job(period, [to_rule(version) for version in active_versions(period=period)])
     total = AwardCounts()
@@ -141,38 +138,34 @@ def dry_run(*, period: Period, now: datetime, on_progress: Progress | None = Non
     )
 
 
-def require_ended(period: Period, *, now: datetime) -> None:
-    """Raise BadPeriod unless `period` has ended at `now`."""
-    today = business_date(now)
-    if period.last_day < today and (
-        period.cadence == Cadence.DAILY or period.reference_date.weekday() == 0
-    ):
-        return
-    zone, day = business_time_zone(), period.reference_date
-    if period.cadence == Cadence.WEEKLY and monday_of(day) != day:
-        raise BadPeriod(f"{day} is not a Monday; did you mean {monday_of(day)}?")
+def require_ended(period: Period, *, today: date) -> None:
+    """Raise BadPeriod unless `period` has ended on the business day `today`."""
+    day, is_week = period.reference_date, period.cadence == Cadence.WEEKLY
+    if is_week and day != period.monday:
+        raise BadPeriod(f"{day} is not a Monday; did you mean {period.monday}?")
     if day > today:
-        raise BadPeriod(f"{day} is in the future (the business day is {today}, zone {zone}).")
-    if period.cadence == Cadence.WEEKLY:
         raise BadPeriod(
-            f"The week {day} has not ended in {zone}; the last closed week is "
-            f"{last_closed_week(now, zone)}."
+            f"{day} is in the future (the business day is {today}, "
+            f"zone {settings.REWARDS_TIME_ZONE})."
         )
+    if period.last_day < today:
+        return
+    name, last_closed = (
+        ("week", monday_of(today) - ONE_WEEK) if is_week else ("day", today - ONE_DAY)
+    )
     raise BadPeriod(
-        f"The day {day} has not ended in {zone}; the last closed day is "
-        f"{last_closed_day(now, zone)}."
+        f"The {name} {day} has not ended in {settings.REWARDS_TIME_ZONE}; the last closed {name} "
+        f"is {last_closed}."
     )
 
 
-def _work_on(run: AwardRun, options: RunOptions) -> bool:
+def _work_on(run: AwardRun, job: Job, options: RunOptions) -> bool:
     """Award batches of `run` until none is left to claim; return whether the run has ended."""
-    job = Job(run.period, rules_of_versions(run.rule_versions))
-    if not award_pending_batches(job, run, options):
-        return False
-    return retry_on_conflict(lambda: _close(run), label="closing of a run")
+    return award_pending_batches(job, run, options) and _close(run, job.period)
 
 
-def _close(run: AwardRun) -> bool:
+@retry_on_conflict
+def _close(run: AwardRun, period: Period) -> bool:
     """Close `run` unless other processes still work on it; return whether it has ended."""
     with transaction.atomic():
         if journal.has_pending_batches(run):
@@ -181,8 +174,8 @@ def _close(run: AwardRun) -> bool:
         if is_open:
             # Awarded hosts have moved to the new period with their award, so that only idle hosts
             # are left, and each score is written once a run.
-            scores.roll_over(reference_date=run.reference_date)
-            journal.close_run(run)
+            scores.roll_over(period=period)
+            journal.close_run(run, period)
     if is_open:
         journal.log_end(run)
     return True
@@ -191,7 +184,7 @@ def _close(run: AwardRun) -> bool:
 def _wait_for_workers(run: AwardRun, options: RunOptions) -> None:
     """Wait until workers have ended `run`; notify them again when no batch finishes."""
     last, last_at = (0, 0), time.monotonic()
-    while not options.is_expired and journal.is_open(run):
+    while time.monotonic() < options.deadline and journal.is_open(run):
         time.sleep(POLL_SECONDS)
         progress = journal.progress(run)
         if options.on_progress is not None:
