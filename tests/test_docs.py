@@ -1,60 +1,155 @@
-"""What the words say and what the code does, held in step."""
+"""The documents say what the code does."""
 
 import ast
 import re
+import tomllib
 
-from django.core.management import get_commands
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
 
 from rewards.choices import MIN_THRESHOLD, RULE_TYPE_SPECS
 from rewards.exceptions import RewardsError
 from tests.processes import ROOT
 
+APPS = {"rewards", "rewards_site", "localservers"}
+PAGES = [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+] + [
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("rewards/**/*.md"),
+    *ROOT.glob("tests/**/*.md"),
+]
 README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
-OUR_APPS = {"rewards", "rewards_site", "localservers"}
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def section(title):
-    """Return the text below a heading of the README."""
-    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def section(title, page=README):
+    """Return the text below a heading of a page."""
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
-def variables_read():
-    """Return the names of all environment variables that the settings read."""
-    readers = {"env_bool", "env_int", "env_level", "env_zone", "required"}
+def texts():
+    return {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
+
+
+# --- Settings ---------------------------------------------------------------------------------
+
+
+def settings_read():
+    """Return the variables that the settings read, each with its default if that is a constant."""
     tree = ast.parse((ROOT / "rewards_site/settings.py").read_text())
-    return {
-        node.args[0].value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and node.args
-        and isinstance(node.args[0], ast.Constant)
-        and (
-            (isinstance(node.func, ast.Name) and node.func.id in readers)
-            or (
-                isinstance(node.func, ast.Attribute)
-                and isinstance(node.func.value, ast.Name)
-                and node.func.value.id == "env"
-            )
-        )
+    found = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        if getattr(node.func, "attr", "") == "setdefault":
+            continue
+        name = node.args[0]
+        if not (isinstance(name, ast.Constant) and re.fullmatch("[A-Z_]{5,}", str(name.value))):
+            continue
+        defaults = [word.value for word in node.keywords if word.arg == "default"]
+        default = defaults[0].value if defaults and isinstance(defaults[0], ast.Constant) else None
+        found[name.value] = default or found.get(name.value)
+    return found
+
+
+def as_written(default):
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_the_readme_lists_each_setting_with_its_default():
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", section("Settings"), re.M))
+    read = settings_read()
+
+    assert rows.keys() == read.keys()
+    assert {name: rows[name] for name, default in read.items() if default} == {
+        name: f"`{as_written(default)}`" for name, default in read.items() if default
     }
 
 
-def test_the_readme_has_a_row_for_each_variable_that_is_read():
-    assert set(re.findall(r"^\| `([A-Z_]+)` \|", section("Settings"), re.M)) == variables_read()
+def test_env_example_lists_each_setting():
+    assert set(re.findall(r"^# ([A-Z_]+)=", ENV_EXAMPLE, re.M)) == settings_read().keys()
 
 
-def test_the_example_of_an_environment_names_each_variable_that_is_read():
-    assert set(re.findall(r"^# ([A-Z_]+)=", ENV_EXAMPLE, re.M)) == variables_read()
+def test_env_example_shows_the_defaults_of_the_engine():
+    shown = dict(re.findall(r"^# (REWARDS_[A-Z_]+)=(.+)$", ENV_EXAMPLE, re.M))
+
+    assert shown == {
+        name: as_written(default)
+        for name, default in settings_read().items()
+        if name.startswith("REWARDS_")
+    }
 
 
-def test_the_readme_has_a_row_for_each_command():
-    commands = {name for name, app in get_commands().items() if app in OUR_APPS}
-
-    assert set(re.findall(r"^\| `([a-z_]+)", section("Commands"), re.M)) == commands
+# --- Commands ---------------------------------------------------------------------------------
 
 
-def test_the_readme_has_a_row_for_each_rule_type_with_its_limits():
+def own_commands():
+    return {name: app for name, app in get_commands().items() if app in APPS}
+
+
+def options_of(command):
+    """Return the options of a command that Django's own commands do not have."""
+
+    def options(parser):
+        return {option for action in parser._actions for option in action.option_strings}
+
+    parser = load_command_class(own_commands()[command], command).create_parser("", command)
+    django = BaseCommand().create_parser("", "")
+    return {name for name in options(parser) - options(django) if name != "--format"}
+
+
+def test_the_readme_lists_each_command():
+    rows = re.findall(r"^\| `([a-z_]+)", section("Commands"), re.M)
+
+    assert sorted(rows) == sorted(own_commands())
+
+
+@pytest.mark.parametrize("command", sorted(own_commands()))
+def test_the_readme_lists_each_option_of(command):
+    (usage,) = re.findall(rf"^\| `({command}\b[^`]*)`", section("Commands"), re.M)
+
+    assert set(re.findall(r"--[a-z-]+", usage)) == options_of(command)
+
+
+def test_documents_name_commands_that_exist():
+    known = get_commands().keys() | {"createsuperuser", "collectstatic", "axes_reset_username"}
+
+    assert [
+        (page, command)
+        for page, text in texts().items()
+        for command in re.findall(r"manage\.py\s+([a-z_]+)", text)
+        if command not in known
+    ] == []
+
+
+def test_the_readme_explains_each_exit_code():
+    def of_exceptions(kind):
+        return {kind.exit_code}.union(*(of_exceptions(sub) for sub in kind.__subclasses__()))
+
+    in_commands = {
+        word.value.value
+        for folder in APPS
+        for path in (ROOT / folder).glob("management/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "returncode" and isinstance(word.value, ast.Constant)
+    }
+    rows = re.findall(r"^\| ([0-9, ]+) \|", section("Commands"), re.M)
+    explained = {int(code) for row in rows for code in row.split(",")}
+
+    assert {4, 5, 130, 143} <= in_commands  # found at all
+    assert explained == {0} | of_exceptions(RewardsError) | in_commands
+
+
+# --- Rules ------------------------------------------------------------------------------------
+
+
+def test_the_readme_lists_each_rule_type_with_its_limits():
     rows = re.findall(
         r"^\| `([A-Z_]+)` \| every (day|week) \|.*\| ([0-9]+) to ([0-9,]+) \|$",
         section("How points are earned"),
@@ -64,48 +159,100 @@ def test_the_readme_has_a_row_for_each_rule_type_with_its_limits():
     assert rows == [
         (
             rule_type.value,
-            {"daily": "day", "weekly": "week"}[terms.cadence],
+            {"daily": "day", "weekly": "week"}[spec.cadence],
             str(MIN_THRESHOLD),
-            f"{terms.max_threshold:,}",
+            f"{spec.max_threshold:,}",
         )
-        for rule_type, terms in RULE_TYPE_SPECS.items()
+        for rule_type, spec in RULE_TYPE_SPECS.items()
     ]
 
 
-def test_the_readme_has_a_row_for_each_exit_code_of_an_exception():
-    def codes(kind):
-        return {kind.exit_code}.union(*(codes(each) for each in kind.__subclasses__()))
-
-    explained = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", section("Commands"), re.M)}
-
-    assert codes(RewardsError) <= explained
+# --- Working on the project -------------------------------------------------------------------
 
 
-def test_the_first_screen_of_the_readme_has_the_two_commands():
-    first_screen = README.splitlines()[:24]
+def test_the_first_screen_of_the_readme_starts_the_product():
+    first_screen = "\n".join(README.splitlines()[:24])
 
-    assert any(
-        "`pip install -r requirements.txt && python manage.py demo`" in line
-        for line in first_screen
+    assert "`pip install -r requirements.txt && python manage.py demo`" in first_screen
+    assert "`pip install -r requirements-dev.txt && pytest`" in first_screen
+    assert "](docs/glossary.md)" in first_screen
+
+
+def test_the_gate_runs_the_readme_s_test_command():
+    (command,) = re.findall(r"`(pip install [^`]*pytest)`", section("Start"))
+
+    assert command in (ROOT / ".ci/run").read_text()
+
+
+def test_contributing_lists_each_part_of_the_gate():
+    (parts,) = re.findall(
+        r"^\[ \$# -gt 0 \] \|\| set -- (.+)$", (ROOT / ".ci/run").read_text(), re.M
     )
-    assert any("`pip install -r requirements-dev.txt && pytest`" in line for line in first_screen)
+    (row,) = re.findall(r"^\| `\.ci/run.*$", CONTRIBUTING, re.M)
+
+    assert re.findall(r"`([a-z]+)`", row) == parts.split()
+
+
+def test_contributing_lists_the_layers_that_are_enforced():
+    (contract,) = [
+        contract
+        for contract in PYPROJECT["tool"]["importlinter"]["contracts"]
+        if contract.get("containers") == ["rewards"]
+    ]
+    modules = {
+        module
+        for layer in contract["layers"]
+        for module in re.findall(r"\w+", layer)
+        if (ROOT / "rewards" / module).is_dir() or (ROOT / f"rewards/{module}.py").is_file()
+    }
+    rows = re.findall(r"^\| (`.*?) \|", section("Where things go", CONTRIBUTING), re.M)
+
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == modules - {"apps"}
+
+
+# --- Links ------------------------------------------------------------------------------------
+
+
+def anchors_of(text):
+    """Return the anchors that GitHub gives to the headings of a page."""
+    return {
+        re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", text, re.M)
+    }
 
 
 def test_links_lead_somewhere():
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+            name, _, anchor = target.partition("#")
+            path = page.parent / name if name else page
+            if not path.exists() or (anchor and anchor not in anchors_of(path.read_text())):
+                broken.append((page.name, target))
 
-    missing = [
-        f"{page.name}: {target}"
-        for page in pages
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
-        if not (page.parent / target).exists()
-    ]
-
-    assert missing == []
+    assert broken == []
 
 
-def test_the_gate_runs_the_test_command_of_the_readme():
-    *_, command = re.findall(r"^[0-9]\. `(.+)`$", section("Start"), re.M)
+def test_documents_name_files_and_tests_that_exist():
+    folders = "|".join(
+        ("rewards", "rewards_site", "localservers", "tests", "benchmarks", "docs", "deploy")
+    )
+    path = re.compile(rf"`((?:{folders})/[\w./-]*\w)")
+    tests = {
+        name
+        for file in ROOT.glob("tests/**/test_*.py")
+        for name in re.findall(r"^\s*def (test_\w+)", file.read_text(), re.M)
+    }
 
-    lines = [line.strip() for line in (ROOT / ".ci/run").read_text().splitlines()]
-    assert command in lines
+    assert [
+        (page, name)
+        for page, text in texts().items()
+        for name in path.findall(text)
+        if not (ROOT / name).exists()
+    ] == []
+    assert [
+        (page, name)
+        for page, text in texts().items()
+        for name in re.findall(r"`(test_\w+)(?:\[.*?\])?`", text)
+        if name not in tests
+    ] == []
