@@ -12,7 +12,7 @@ from rewards.engine.business_days import ONE_WEEK, days_between
 from rewards.services.activity import importing
 from tests.processes import ROOT, manage
 
-SAMPLE = ROOT / "rewards" / "sample" / "collegemsg-2004-04.csv"
+SAMPLE = ROOT / "rewards" / "demo" / "collegemsg-2004-04.csv"
 EXPECTED = {
     "UTC": ROOT / "tests" / "sample" / "expected-utc.csv",
     "America/Los_Angeles": ROOT / "tests" / "sample" / "expected-los-angeles.csv",
