@@ -1,12 +1,11 @@
 """What has been awarded."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from datetime import date
 from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Count, Sum
-from psycopg import sql
 
 from rewards.choices import RuleType
 from rewards.models import ScoreHistory
@@ -27,34 +26,6 @@ def users_by_awarded_type(
             [reference_date, id_range.after_user, id_range.through_user, list(rule_types)],
         )
         return {rule_type: set(users) for rule_type, users in cursor.fetchall()}
-
-
-def history_csv(*, first: date, last: date) -> Iterator[bytes]:
-    """Yield the ledger of `first`..`last` as blocks of CSV, header first.
-
-    Rows are `user_id,rule_type,reference_date,points`, where user_id is the host's external id,
-    sorted by these in byte order. An id that a spreadsheet would take for a formula is led by
-    an apostrophe.
-    """
-    query = sql.SQL("""
-        COPY (
-            SELECT
-                CASE WHEN external_id ~ '^[=+@-]' THEN '''' || external_id ELSE external_id END
-                    AS user_id,
-                rule_type, reference_date, points
-            FROM rewards_scorehistory
-            JOIN rewards_user ON rewards_user.id = user_id
-            WHERE reference_date BETWEEN {first} AND {last}
-            ORDER BY external_id COLLATE "C", rule_type COLLATE "C", reference_date
-        ) TO STDOUT WITH (FORMAT csv, HEADER)
-    """).format(first=first, last=last)
-    with (
-        connection.wrap_database_errors,
-        connection.cursor() as cursor,
-        cursor.copy(query.as_string()) as copy,
-    ):
-        for block in copy:
-            yield bytes(block)
 
 
 class RuleTotal(NamedTuple):

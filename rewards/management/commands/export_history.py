@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from rewards.engine.business_days import FIRST_DAY, LAST_DAY
 from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand, day
-from rewards.selectors.ledger import history_csv
+from rewards.reports.export import ledger_csv
 
 
 class Command(RewardsCommand):
@@ -24,7 +24,7 @@ class Command(RewardsCommand):
     def handle(self, *, first: date, last: date, output: Path | None, **_: Any) -> None:
         if first > last:
             raise UsageError(f"the range is reversed: {first} is after {last}.")
-        blocks = history_csv(first=first, last=last)
+        blocks = ledger_csv(first=first, last=last)
         if output is None:
             if self.is_json:
                 raise UsageError("the ledger itself is CSV; --format json reports on --output F.")
