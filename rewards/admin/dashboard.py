@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from rewards.admin.formatting import number, week
-from rewards.admin.leaderboard import ranked, week_query
+from rewards.admin.leaderboard import cells, week_query
 from rewards.choices import Cadence, RuleType
 from rewards.engine.business_days import (
     ONE_WEEK,
@@ -22,7 +22,7 @@ from rewards.engine.business_days import (
 )
 from rewards.engine.periods import Period, PeriodState, PeriodStatus, due_periods
 from rewards.models import AwardRun, DailyActivity, RewardRule
-from rewards.selectors.leaders import leaders_by_journal
+from rewards.reports.leaderboard import leaderboard
 from rewards.selectors.periods import period_statuses
 from rewards.selectors.runs import latest_evaluated_day, run_totals
 from rewards.selectors.time_zone import business_time_zone
@@ -76,13 +76,18 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ],
         "by_day": _table(totals),
         "leaders": [
-            (title, week(each), week_query(each), ranked(leaders_by_journal(monday=each)[:LEADERS]))
-            for title, each in (
+            (title, week(first), week_query(first), _leaders(first))
+            for title, first in (
                 ("Top hosts of the latest week", monday),
                 ("Top hosts of the week before", monday - ONE_WEEK),
             )
         ],
     }
+
+
+def _leaders(monday: date) -> list[list[Any]]:
+    rows = leaderboard(first=monday, last=sunday_of(monday), limit=LEADERS)
+    return [cells(row) for row in rows]
 
 
 def _first_steps() -> list[dict[str, Any]]:

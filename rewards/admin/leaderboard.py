@@ -1,8 +1,7 @@
 """Who leads: this week, last week, or over any days."""
 
-from collections.abc import Sequence
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
@@ -11,7 +10,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.safestring import SafeString
 from import_export.fields import Field
 from import_export.resources import Resource
 from import_export.widgets import IntegerWidget
@@ -22,13 +20,10 @@ from rewards.admin.formatting import business_today, host_link, number
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of, sunday_of
 from rewards.exceptions import QueryTimedOut
-from rewards.models import Score, User
-from rewards.selectors.leaders import Leader, leaders, leaders_by_journal, paid_hosts, ranking
+from rewards.models import Score
+from rewards.reports.leaderboard import MAX_LEADERS, LeaderboardRow, leaderboard, ranking
+from rewards.selectors.leaders import awarded_hosts
 from rewards.selectors.runs import latest_evaluated_day
-from rewards.selectors.time_limits import query_time_limit
-from rewards.services.awarding.journal import MAX_LEADERS
-
-PAGE_TIMEOUT_MS = 15_000
 
 
 class PeriodForm(forms.Form):
@@ -45,20 +40,11 @@ class PeriodForm(forms.Form):
         return cleaned
 
 
-class Place(NamedTuple):
-    """A line of a ranking, to take away."""
-
-    rank: int
-    user_id: str
-    """The host's external id."""
-    points: int
-
-
 class RankingResource(Resource):  # type: ignore[type-arg]  # not generic at run time
-    """The lines of a ranking."""
+    """The rows of a ranking; `user_id` is the host's external id."""
 
     rank = Field("rank", "rank", widget=IntegerWidget())
-    user_id = Field("user_id", "user_id")
+    user_id = Field("external_id", "user_id")
     points = Field("points", "points", widget=IntegerWidget())
 
 
@@ -92,10 +78,13 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         }
         if form.is_valid():
             first, last = form.cleaned_data["first"], form.cleaned_data["last"]
-            found = _leaders(first, last)
-            context |= {"first": first, "last": last, "is_too_much": found is None}
-            if found:
-                rows = [[each.rank, each.host, each.points] for each in ranked(found)]
+            context |= {"first": first, "last": last}
+            try:
+                rows = [cells(row) for row in leaderboard(first=first, last=last)]
+            except QueryTimedOut:
+                rows = []
+                context["is_too_much"] = True
+            if rows:
                 context["ranking"] = {"headers": ["Rank", "Host", "Points"], "rows": rows}
             context["query"] = f"?{urlencode({'first': first, 'last': last})}"
         return TemplateResponse(request, "admin/rewards/leaderboard.html", context)
@@ -108,7 +97,7 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         if not form.is_valid():
             return back
         first, last = form.cleaned_data["first"], form.cleaned_data["last"]
-        hosts = paid_hosts(first=first, last=last)
+        hosts = awarded_hosts(first=first, last=last)
         if problem := refusal(file_format=file_format, rows=hosts):
             messages.error(request, problem)
             return back
@@ -116,9 +105,7 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
             name=f"leaderboard-{first}-{last}",
             file_format=file_format,
             resource=RankingResource(),
-            items=(
-                Place(rank, *host) for rank, host in enumerate(ranking(first=first, last=last), 1)
-            ),
+            items=ranking(first=first, last=last),
         )
 
     def _period(self, request: HttpRequest) -> PeriodForm:
@@ -127,25 +114,9 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         return PeriodForm(request.GET or _days(latest_monday()))
 
 
-class Ranked(NamedTuple):
-    """A line of a ranking, as people read it."""
-
-    rank: str
-    host: SafeString
-    points: str
-
-
-def ranked(found: Sequence[Leader]) -> list[Ranked]:
-    """Return leaders by their names, in one query."""
-    names = User.objects.in_bulk([leader.user for leader in found])
-    return [
-        Ranked(
-            number(rank),
-            host_link(leader.user, names[leader.user].external_id),
-            number(leader.points),
-        )
-        for rank, leader in enumerate(found, start=1)
-    ]
+def cells(row: LeaderboardRow) -> list[Any]:
+    """Return a row of a leaderboard as a page shows it."""
+    return [number(row.rank), host_link(row.user_id, row.external_id), number(row.points)]
 
 
 def latest_monday() -> date:
@@ -170,17 +141,3 @@ def _weeks(form: PeriodForm) -> list[dict[str, Any]]:
         {"title": title, "link": week_query(monday), "active": asked == _days(monday)}
         for title, monday in (("Latest week", latest), ("Week before", latest - ONE_WEEK))
     ]
-
-
-def _leaders(first: date, last: date) -> list[Leader] | None:
-    """Return who leads; None when that is too much to add up while someone waits.
-
-    Of a week, the run journal knows; other days are added up from the ledger.
-    """
-    if first == monday_of(first) and last == sunday_of(first):
-        return leaders_by_journal(monday=first)
-    try:
-        with query_time_limit(milliseconds=PAGE_TIMEOUT_MS):
-            return leaders(first=first, last=last, limit=MAX_LEADERS)
-    except QueryTimedOut:
-        return None

@@ -13,7 +13,7 @@ from rewards.choices import Cadence, RunStatus
 from rewards.demo import Bundled, Synthetic
 from rewards.engine.business_days import monday_of
 from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
-from rewards.selectors.leaders import HostPoints, ranking
+from rewards.reports.leaderboard import LeaderboardRow, ranking
 from rewards.selectors.ledger import RuleTotal, totals_by_rule
 from rewards.services import demo
 from rewards.wording import count
@@ -83,7 +83,9 @@ class Command(RewardsCommand):
                 "rules_written": report.rules_written,
                 "runs": len(report.runs),
                 "totals": [total._asdict() for total in totals],
-                "top_hosts": [host._asdict() for host in top],
+                "top_hosts": [
+                    {"external_id": row.external_id, "points": row.points} for row in top
+                ],
                 "admin": {"url": ADDRESS, "username": demo.ADMIN, "password": password},
             },
         )
@@ -123,13 +125,10 @@ def _totals(totals: list[RuleTotal]) -> list[str]:
     ]
 
 
-def _top(top: list[HostPoints], report: demo.DemoReport) -> list[str]:
+def _top(top: list[LeaderboardRow], report: demo.DemoReport) -> list[str]:
     return [
         f"Top hosts of the week from {monday_of(report.last_day)} to {report.last_day}",
-        *(
-            f"{place:>3}. {host.external_id:<21}{host.points:>26,}"
-            for place, host in enumerate(top, start=1)
-        ),
+        *(f"{row.rank:>3}. {row.external_id:<21}{row.points:>26,}" for row in top),
     ]
 
 

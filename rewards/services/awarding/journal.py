@@ -13,7 +13,7 @@ from rewards.engine.periods import Period
 from rewards.engine.values import AwardCounts, Rule
 from rewards.models import AwardBatch, AwardRun
 from rewards.selectors.activity import counted_events, id_ranges_of_active_hosts
-from rewards.selectors.leaders import leaders_of_week
+from rewards.selectors.leaders import MAX_LEADERS, leaders_of_week
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
 from rewards.services.db_errors import retry_on_conflict
 
@@ -21,9 +21,6 @@ logger = logging.getLogger("rewards.services.awarding")
 
 MAX_TAKEOVERS = 5
 """A run fails when it was taken over this often in a row without a batch being finished."""
-
-MAX_LEADERS = 100
-"""Hosts that a run records as the leaders of its week."""
 
 
 def open_run(period: Period, *, trigger: RunTrigger) -> tuple[AwardRun, list[Rule]]:
