@@ -12,7 +12,7 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     try:
-        settings.INSTALLED_APPS  # noqa: B018 - read first, so that only a wrong setting ends here
+        settings.INSTALLED_APPS  # noqa: B018 - loads the settings; an error in them ends here
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)

@@ -6,4 +6,4 @@ class SiteConfig(AppConfig):
     verbose_name = "Site"
 
     def ready(self) -> None:
-        from rewards_site import checks  # noqa: F401 - to register them
+        from rewards_site import checks  # noqa: F401 - registers them

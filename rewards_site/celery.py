@@ -1,7 +1,7 @@
-"""The Celery application: workers on any number of machines, and beat, which only rings.
+"""The Celery application of the workers and of beat.
 
-The database knows what is due. So a message that is lost, late or delivered twice costs time and
-nothing else.
+Messages only wake workers; what is due is read from the database. A lost, late or repeated message
+costs time and nothing else.
 """
 
 import os
@@ -20,10 +20,10 @@ app.autodiscover_tasks()
 
 @celeryd_init.connect
 @beat_init.connect
-def require_a_broker(**_: Any) -> None:
-    """End a worker or a beat that nobody told where the broker of production is.
+def require_broker(**_: Any) -> None:
+    """End a worker or beat in production that has no broker.
 
-    Only they need one: the web and the commands do their work in the database.
+    The web process and the commands work in the database alone and need none.
     """
     if settings.BROKER_IS_PRIVATE and not settings.DEBUG:
         raise SystemExit(

@@ -1,4 +1,4 @@
-"""Wrong setups that would only show when something goes wrong."""
+"""Checks of the site's own settings: Celery and its broker."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from rewards_site.celery import app
 
 @register
 def celery_is_safe(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    """No task runs twice, no message runs code, no schedule moves with the clocks."""
+    """No task runs twice, no message runs code, no schedule follows daylight saving."""
     found: list[CheckMessage] = []
     visibility = app.conf.broker_transport_options.get("visibility_timeout", 3600)
     limit = app.conf.task_time_limit
@@ -23,7 +23,7 @@ def celery_is_safe(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
         found.append(
             Error(
                 f"CELERY_TASK_TIME_LIMIT ({limit}) is not below the broker's visibility_timeout "
-                f"({visibility}): a task that takes longer is handed out a second time.",
+                f"({visibility}): a task that takes longer is delivered a second time.",
                 hint="Raise visibility_timeout in CELERY_BROKER_TRANSPORT_OPTIONS.",
                 id="rewards_site.E001",
             )
@@ -31,7 +31,7 @@ def celery_is_safe(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
     if list(app.conf.accept_content) != ["json"]:
         found.append(
             Error(
-                f"CELERY_ACCEPT_CONTENT is {list(app.conf.accept_content)}: other formats than "
+                f"CELERY_ACCEPT_CONTENT is {list(app.conf.accept_content)}: formats other than "
                 "JSON let a message run code.",
                 hint='Set CELERY_ACCEPT_CONTENT = ["json"].',
                 id="rewards_site.E002",
@@ -41,8 +41,8 @@ def celery_is_safe(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
         found.append(
             Error(
                 f"CELERY_TIMEZONE is {app.conf.timezone}: beat skips or repeats an hour when "
-                "clocks change.",
-                hint='Set CELERY_TIMEZONE = "UTC"; business days are REWARDS_TIME_ZONE\'s.',
+                "daylight saving begins or ends.",
+                hint='Set CELERY_TIMEZONE = "UTC"; business days follow REWARDS_TIME_ZONE.',
                 id="rewards_site.E003",
             )
         )
@@ -50,14 +50,16 @@ def celery_is_safe(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> 
 
 
 @register(Tags.security, deploy=True)
-def broker_is_there(app_configs: Sequence[AppConfig] | None = None, **_: Any) -> list[CheckMessage]:
-    """Production names a broker, and it drops no message when its memory is full."""
+def broker_is_suitable(
+    app_configs: Sequence[AppConfig] | None = None, **_: Any
+) -> list[CheckMessage]:
+    """Production has a broker, and it does not evict messages."""
     if settings.BROKER_IS_PRIVATE:
         return [
             checks.Warning(
-                "CELERY_BROKER_URL is not set: the web and the commands work, workers and beat "
-                "will not start.",
-                hint="Name a Redis or Valkey server: redis://user:password@host:port/number.",
+                "CELERY_BROKER_URL is not set: workers and beat will not start. The web process "
+                "and the commands work without it.",
+                hint="Set it to a Redis or Valkey server: redis://user:password@host:port/number.",
                 id="rewards_site.W001",
             )
         ]
@@ -66,18 +68,18 @@ def broker_is_there(app_configs: Sequence[AppConfig] | None = None, **_: Any) ->
         return []
     return [
         checks.Warning(
-            f"The broker's maxmemory-policy is {policy}: with its memory full it drops messages.",
-            hint="Set maxmemory-policy noeviction; a message refused is noticed.",
+            f"The broker's maxmemory-policy is {policy}: if its memory is full, it drops messages.",
+            hint="Set maxmemory-policy to noeviction: then the sender gets an error instead.",
             id="rewards_site.W002",
         )
     ]
 
 
 def _eviction_policy() -> str | None:
-    """What the broker says; None when it cannot be asked from here."""
+    """Return the broker's maxmemory-policy; None if the broker cannot be reached."""
     try:
         with app.connection_for_read() as connection:
-            connection.connect()  # at once, without the patience of what follows
+            connection.connect()  # one attempt; the next line would retry
             client: Redis = connection.default_channel.client  # type: ignore[attr-defined]  # Redis has it
             policy: str | None = client.info("memory").get("maxmemory_policy")
             return policy

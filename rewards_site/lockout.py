@@ -1,4 +1,4 @@
-"""Against guessed passwords: who is locked out, for how long, and what they are told."""
+"""Lock-out after too many wrong passwords."""
 
 from ipaddress import ip_address
 from typing import Any
@@ -10,13 +10,13 @@ from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 
 NAME_WEIGHT = 6
-"""How many times the failures of one address it takes to lock a name for every address."""
+"""Locking a name for all addresses takes this many times the failures of one address."""
 
 
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc] # axes ships no types
-    """Locks a name out for one address soon, and for all addresses only much later.
+    """Locks a name for one address after a few failures, for all addresses after many.
 
-    Were a name locked everywhere as soon, anyone could keep its owner out from anywhere.
+    If a few failures locked the name everywhere, anybody could lock out its owner.
     """
 
     def get_failures(self, request: HttpRequest, credentials: Any = None) -> int:
@@ -29,10 +29,10 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc] # axes ships no
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Return the address that the outermost of our own proxies, or else this server, saw.
+    """Return the client's address as our outermost proxy saw it; None if it is not an address.
 
-    Anyone can send X-Forwarded-For: only the last entries, one for each of TRUSTED_PROXIES,
-    were written by someone we know. None when the connection has no address.
+    Clients can forge X-Forwarded-For. Only its last entries, one for each of TRUSTED_PROXIES, are
+    from our own proxies.
     """
     address = request.META.get("REMOTE_ADDR", "")
     if settings.TRUSTED_PROXIES:
@@ -48,7 +48,7 @@ def client_address(request: HttpRequest) -> str | None:
 def locked_out(
     request: HttpRequest, response: HttpResponse | None, credentials: Any
 ) -> HttpResponse:
-    """Return what a locked out client sees: the same whether the name exists or not."""
+    """Return the page for a locked client. It does not tell whether the name exists."""
     page = render(request, "429.html", status=429)
     page["Retry-After"] = str(int(settings.AXES_COOLOFF_TIME.total_seconds()))
     add_never_cache_headers(page)

@@ -1,4 +1,4 @@
-"""How long a session lasts: not long when idle, and not for ever when busy."""
+"""Limits on how long a session lasts."""
 
 import time
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from datetime import timedelta
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 
-ABSOLUTE = timedelta(hours=12)
-"""A working day. How long an idle session lasts is Django's SESSION_COOKIE_AGE."""
+MAX_AGE = timedelta(hours=12)
+"""Of a session in use, counted from the sign-in. Django's SESSION_COOKIE_AGE limits idle ones."""
 
-EVERY = timedelta(minutes=1)
-"""A session is renewed at most this often, to spare the database a write for each page."""
+RENEWAL_INTERVAL = timedelta(minutes=1)
+"""A session is renewed at most this often, so that not every page writes to the database."""
 
 
 class SessionLimits:
-    """Renews the session of whoever is at work, and ends it when it has lasted long enough."""
+    """Renews a session in use, and ends it after MAX_AGE."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -24,8 +24,8 @@ class SessionLimits:
         if request.user.is_authenticated:
             now = int(time.time())
             began = request.session.setdefault("began", now)
-            if now - began >= ABSOLUTE.total_seconds():
+            if now - began >= MAX_AGE.total_seconds():
                 logout(request)
-            elif now - request.session.get("renewed", 0) >= EVERY.total_seconds():
+            elif now - request.session.get("renewed", 0) >= RENEWAL_INTERVAL.total_seconds():
                 request.session["renewed"] = now
         return self.get_response(request)

@@ -1,133 +1,75 @@
-"""Settings, all of them read from the environment (or from `.env`).
+"""Settings. All of them are read from the environment, or from `.env`.
 
-Without DATABASE_URL this is a trial: a private PostgreSQL, DEBUG, a key of no worth. With it,
-nothing is assumed: what production needs must be named, or the process does not start.
+Without DATABASE_URL this is a trial: a private PostgreSQL, DEBUG and an insecure SECRET_KEY. With
+it there are no fallbacks: the process does not start if production lacks a setting.
 """
 
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import django_stubs_ext
 import environ
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
-from django.urls import reverse_lazy
 
 from localservers.broker import LocalBroker
+from rewards_site.environment import (
+    env_bool,
+    env_database,
+    env_email,
+    env_int,
+    env_list,
+    env_log_level,
+    env_required,
+    env_text,
+    env_time_zone,
+    env_url,
+)
+from rewards_site.theme import UNFOLD as UNFOLD
 
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
-env.read_env(BASE_DIR / ".env")
-
-
-# --- Reading the environment ------------------------------------------------------------------
-
-
-def env_bool(name: str, *, default: bool) -> bool:
-    """Read a switch, refusing what is neither on nor off."""
-    text = env.str(name, default=str(default)).strip().lower()
-    if text in {"1", "true", "yes", "on"}:
-        return True
-    if text in {"0", "false", "no", "off"}:
-        return False
-    raise ImproperlyConfigured(f"{name}={text!a:.80} is neither true nor false.")
-
-
-def env_int(name: str, *, default: int, least: int, most: int) -> int:
-    """Read a whole number within its limits."""
-    text = env.str(name, default=str(default)).strip()
-    is_number = text.isascii() and text.isdigit() and len(text) <= 12
-    if not (is_number and least <= int(text) <= most):
-        raise ImproperlyConfigured(
-            f"{name}={text!a:.80} is not a whole number from {least} to {most}."
-        )
-    return int(text)
-
-
-def env_zone(name: str, *, default: str) -> str:
-    """Read the name of a time zone that exists."""
-    text: str = env.str(name, default=default).strip()
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise ImproperlyConfigured(
-            f"{name}={text!a:.80} is not a time zone; use a name such as Europe/Berlin."
-        ) from None
-    return text
-
-
-def env_level(name: str, *, default: str) -> str:
-    """Read from which level on the log is written."""
-    text: str = env.str(name, default=default).strip().upper()
-    levels = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-    if text not in levels:
-        raise ImproperlyConfigured(
-            f"{name}={text.lower()!a:.80} is not one of {', '.join(levels)}."
-        )
-    return text
-
-
-def required(name: str, *, why: str) -> str:
-    """Read what has no default."""
-    text: str = env.str(name, default="").strip()
-    if not text.strip(" ,"):
-        raise ImproperlyConfigured(f"{name} is not set: {why}.")
-    return text
+environ.Env.read_env(BASE_DIR / ".env")
 
 
 # --- Trial or production ----------------------------------------------------------------------
 
-DATABASE_URL = env.str("DATABASE_URL", default="").strip()
+_database = env_database("DATABASE_URL")
 
-if DATABASE_URL and not DATABASE_URL.startswith(("postgres://", "postgresql://")):
-    _engine = DATABASE_URL.partition("://")[0] if "://" in DATABASE_URL else ""
-    raise ImproperlyConfigured(
-        f"DATABASE_URL names the engine {_engine!a:.80}; only postgresql:// is supported."
-    )
+DEBUG = env_bool("DEBUG", default=not _database)
 
-DEBUG = env_bool("DEBUG", default=not DATABASE_URL)
+ALLOWED_HOSTS = env_list("ALLOWED_HOSTS")
 
 if DEBUG:
-    SECRET_KEY = env.str("SECRET_KEY", default="") or "trial-only-" + "insecure-key-" * 4
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[])
+    SECRET_KEY = env_text("SECRET_KEY") or "trial-only-" + "insecure-key-" * 4
 else:
-    SECRET_KEY = required("SECRET_KEY", why="it signs sessions; use 50 or more random characters")
+    SECRET_KEY = env_required(
+        "SECRET_KEY", reason="it signs sessions; use 50 or more random characters"
+    )
     if (
         len(SECRET_KEY) < 50
         or len(set(SECRET_KEY)) < 5
         or SECRET_KEY.startswith("django-insecure-")
     ):
         raise ImproperlyConfigured("SECRET_KEY is too weak: use 50 or more random characters.")
-    _hosts = required("ALLOWED_HOSTS", why="name the hosts served, parted by commas")
-    ALLOWED_HOSTS = [host.strip() for host in _hosts.split(",") if host.strip()]
+    env_required("ALLOWED_HOSTS", reason="name the hosts served, separated by commas")
     if "*" in ALLOWED_HOSTS:
-        raise ImproperlyConfigured("ALLOWED_HOSTS='*' serves anyone's host name; name the hosts.")
-    required("DATABASE_URL", why="production needs a PostgreSQL server of its own")
+        raise ImproperlyConfigured("ALLOWED_HOSTS='*' serves any host name; name the hosts.")
+    env_required("DATABASE_URL", reason="production needs its own PostgreSQL server")
 
 
 # --- Database ---------------------------------------------------------------------------------
 
-LOCALDB_DIR = env.str("LOCALDB_DIR", default=str(BASE_DIR / ".localdb"))
-"""Where the private servers of a trial keep what is theirs."""
+LOCALDB_DIR = env_text("LOCALDB_DIR", default=str(BASE_DIR / ".localdb"))
+"""The folder of a trial's private servers."""
 
-if DATABASE_URL:
-    # The URL holds a password, so that no message shows anything of it.
-    _form = "use postgresql://user:password@host:port/name."
-    try:
-        _database = env.db_url("DATABASE_URL")
-    except (ValueError, ImproperlyConfigured):
-        raise ImproperlyConfigured(f"DATABASE_URL cannot be read; {_form}") from None
-    if not _database["NAME"]:
-        raise ImproperlyConfigured(f"DATABASE_URL names no database; {_form}")
+if _database:
     _database |= {
         "ENGINE": "django.db.backends.postgresql",
-        "CONN_MAX_AGE": env_int("DATABASE_CONN_MAX_AGE", default=60, least=0, most=86_400),
+        "CONN_MAX_AGE": env_int("DATABASE_CONN_MAX_AGE", default=60, min_value=0, max_value=86_400),
         "CONN_HEALTH_CHECKS": True,
     }
 else:
@@ -141,13 +83,13 @@ else:
         },
     }
 
-# Who waits longer than this for a lock of someone else gives up, tries again, and then says so.
-_timeout = env_int("DATABASE_LOCK_TIMEOUT", default=10, least=1, most=3_600)
-# A machine that loses its power or its network does not say goodbye: without these, the other side
-# would hold its locks, or wait for its answer, for hours.
+# A transaction that waits longer for a lock is rolled back and retried; then its caller says so.
+_lock_timeout = env_int("DATABASE_LOCK_TIMEOUT", default=10, min_value=1, max_value=3_600)
+# TCP keepalives: notice within about a minute that the other machine has vanished, instead of
+# holding its locks for hours.
 _options = _database.setdefault("OPTIONS", {})
 _options["options"] = (
-    f"-c lock_timeout={_timeout}s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "
+    f"-c lock_timeout={_lock_timeout}s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "
     f"-c tcp_keepalives_count=3 {_options.get('options', '')}"
 ).strip()
 for _name, _seconds in {
@@ -164,28 +106,32 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Rewards ----------------------------------------------------------------------------------
 
-REWARDS_TIME_ZONE = env_zone("REWARDS_TIME_ZONE", default="UTC")
+REWARDS_TIME_ZONE = env_time_zone("REWARDS_TIME_ZONE", default="UTC")
 """The zone whose calendar dates are the business days."""
 
-REWARDS_MIN_CALL_SECONDS = env_int("REWARDS_MIN_CALL_SECONDS", default=1, least=0, most=86_400)
-"""A call counts when it lasted at least this long."""
+REWARDS_MIN_CALL_SECONDS = env_int(
+    "REWARDS_MIN_CALL_SECONDS", default=1, min_value=0, max_value=86_400
+)
+"""A call counts if it lasted at least this long. Fixed once there is activity."""
 
-REWARDS_GRACE_DAYS = env_int("REWARDS_GRACE_DAYS", default=3, least=0, most=90)
-"""Late activity of so many closed days back is awarded by itself; of older days by hand."""
+REWARDS_GRACE_DAYS = env_int("REWARDS_GRACE_DAYS", default=3, min_value=0, max_value=90)
+"""Late activity of this many closed days is awarded automatically, that of older days by hand."""
 
-REWARDS_OVERDUE_MINUTES = env_int("REWARDS_OVERDUE_MINUTES", default=60, least=1, most=10_080)
-"""A period that is not awarded so long after its end is overdue."""
+REWARDS_OVERDUE_MINUTES = env_int(
+    "REWARDS_OVERDUE_MINUTES", default=60, min_value=1, max_value=10_080
+)
+"""A period that is not awarded this long after its end is overdue."""
 
-REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, least=1, most=1_000_000)
+REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, min_value=1, max_value=1_000_000)
 """Hosts evaluated and written in one transaction."""
 
 
 # --- Celery -----------------------------------------------------------------------------------
 
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="").strip()
+CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", example="redis://user:password@host:port/number")
 
 BROKER_IS_PRIVATE = not CELERY_BROKER_URL
-"""Then it is the one that `manage.py dev` runs."""
+"""Whether the broker is the one that `manage.py dev` runs."""
 
 if BROKER_IS_PRIVATE:
     CELERY_BROKER_URL = LocalBroker(Path(LOCALDB_DIR, "broker")).url
@@ -196,31 +142,30 @@ elif (_scheme := urlsplit(CELERY_BROKER_URL).scheme) not in {"redis", "rediss", 
     )
 
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker as long as it takes
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # no limit
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # A message whose worker died comes back after this many seconds, found by a sweep every ten.
-    # It must be longer than any task, which would run twice otherwise; a task makes way after a
-    # minute. The tick may hand out the work anew before that.
+    # If a worker dies, its message is delivered again after this many seconds. This must be longer
+    # than any task, which would run twice otherwise. The next tick may continue the work earlier.
     "visibility_timeout": 360,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
-    # A broker that went away without a word is noticed.
+    # Notice a broker that has vanished.
     "socket_connect_timeout": 5,
     "socket_timeout": 30,
     "socket_keepalive": True,
 }
 
-CELERY_ACCEPT_CONTENT = ["json"]  # never pickle, which runs whatever a message says
-CELERY_TIMEZONE = "UTC"  # beat knows no business days: they are the database's
+CELERY_ACCEPT_CONTENT = ["json"]  # never pickle: a message could run code
+CELERY_TIMEZONE = "UTC"  # business days follow REWARDS_TIME_ZONE, not beat
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
-# No result backend: what came of a task is in the run journal.
+# No result backend: the run journal holds the results.
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "rewards"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_REDIRECT_STDOUTS = False  # it would log a traceback sign by sign
+CELERY_WORKER_REDIRECT_STDOUTS = False  # otherwise tracebacks are logged one character per line
 CELERY_TASK_SOFT_TIME_LIMIT = 240
 CELERY_TASK_TIME_LIMIT = 300
 
@@ -247,9 +192,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "csp.middleware.CSPMiddleware",  # first, so that no answer goes out without its policy
+    "csp.middleware.CSPMiddleware",  # first, so that every response carries the policy
     "django.middleware.security.SecurityMiddleware",
-    # Serves what collectstatic gathered; in a trial, runserver finds the files itself.
+    # Serves the files of collectstatic. In a trial, runserver finds the files itself.
     *([] if DEBUG else ["whitenoise.middleware.WhiteNoiseMiddleware"]),
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -258,7 +203,7 @@ MIDDLEWARE = [
     "rewards_site.sessions.SessionLimits",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",  # last, as it replaces the answer to a login
+    "axes.middleware.AxesMiddleware",  # last: it replaces the response to a sign-in
 ]
 
 ROOT_URLCONF = "rewards_site.urls"
@@ -281,95 +226,13 @@ TEMPLATES = [
 ]
 
 
-# --- The admin's looks ------------------------------------------------------------------------
-
-
-def _page(title: str, icon: str, model: str, page: str = "changelist") -> dict[str, object]:
-    """Return a link of the sidebar, shown to those who may see its pages."""
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:rewards_{model}_{page}"),
-        "permission": lambda request: request.user.has_perm(f"rewards.view_{model}"),
-    }
-
-
-def _superuser_page(title: str, icon: str, view: str) -> dict[str, object]:
-    """Return a link of the sidebar, shown to superusers only."""
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{view}"),
-        "permission": lambda request: request.user.is_superuser,
-    }
-
-
-UNFOLD = {
-    "SITE_TITLE": "Rewards",
-    "SITE_HEADER": "Rewards",
-    "SITE_SUBHEADER": "What hosts earn, and why",
-    "SITE_SYMBOL": "redeem",
-    "SITE_URL": None,  # the admin is the site
-    "SITE_FAVICONS": [
-        {
-            "rel": "icon",
-            "type": "image/svg+xml",
-            "href": lambda request: static("rewards/icon.svg"),
-        }
-    ],
-    "DASHBOARD_CALLBACK": "rewards.admin.dashboard.dashboard",
-    "STYLES": [lambda request: static("rewards/admin.css")],
-    "SCRIPTS": [lambda request: static("rewards/admin.js")],
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "items": [
-                    {
-                        "title": "Overview",
-                        "icon": "dashboard",
-                        "link": reverse_lazy("admin:index"),
-                    },
-                    _page("Rules", "tune", "rewardrule"),
-                    _page("Hosts", "headset_mic", "host"),
-                    _page("Runs", "play_circle", "awardrun", "journal"),
-                ]
-            },
-            {
-                "title": "Ledger",
-                "items": [
-                    _page("Awards", "receipt_long", "scorehistory"),
-                    _page("Leaderboard", "leaderboard", "score", "leaderboard"),
-                ],
-            },
-            {
-                "title": "Activity",
-                "items": [
-                    _page("Daily activity", "calendar_month", "dailyactivity"),
-                    _page("Events", "bolt", "activityevent"),
-                ],
-            },
-            {
-                "title": "Set-up",
-                "items": [
-                    _superuser_page("Staff", "badge", "rewards_user_changelist"),
-                    _superuser_page("Groups", "group", "auth_group_changelist"),
-                    _superuser_page(
-                        "Schedule", "schedule", "django_celery_beat_periodictask_changelist"
-                    ),
-                ],
-            },
-        ]
-    },
-}
-
-
 # --- People -----------------------------------------------------------------------------------
 
 AUTH_USER_MODEL = "rewards.User"
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",  # first, as it only ever refuses
+    "axes.backends.AxesStandaloneBackend",  # first: it can only refuse
     "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
@@ -407,7 +270,7 @@ STORAGES = {
 
 # --- Security ---------------------------------------------------------------------------------
 
-SESSION_COOKIE_AGE = 30 * 60  # of an idle session; rewards_site/sessions.py ends busy ones
+SESSION_COOKIE_AGE = 30 * 60  # of an idle session; see rewards_site/sessions.py
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
@@ -418,11 +281,11 @@ SECURE_REFERRER_POLICY = "same-origin"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env_bool("SECURE_SSL_REDIRECT", default=True)
     SECURE_HSTS_SECONDS = env_int(
-        "SECURE_HSTS_SECONDS", default=31_536_000, least=0, most=63_072_000
+        "SECURE_HSTS_SECONDS", default=31_536_000, min_value=0, max_value=63_072_000
     )
     SECURE_HSTS_INCLUDE_SUBDOMAINS = env_bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=True)
     SECURE_HSTS_PRELOAD = env_bool("SECURE_HSTS_PRELOAD", default=True)
-    # Browsers take a cookie of such a name only over TLS and for this very host.
+    # Browsers accept a cookie with this prefix only over TLS and for this host alone.
     SESSION_COOKIE_NAME = "__Host-session"
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_NAME = "__Host-csrf"
@@ -433,11 +296,11 @@ if not DEBUG:
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
-        # Alpine, on which the theme runs, compiles the expressions of its attributes. All
-        # scripts are files of this site: no inline ones.
+        # The theme uses Alpine, which compiles the expressions in its attributes. There are no
+        # inline scripts.
         "script-src": [SELF, UNSAFE_EVAL],
-        # The theme sets its colours in a style element and, through Alpine, htmx and Chart.js,
-        # sizes in style attributes, with no place for a nonce.
+        # The theme sets colours in a style element, and Alpine, htmx and Chart.js set sizes in
+        # style attributes. None of them supports a nonce.
         "style-src": [SELF, UNSAFE_INLINE],
         "img-src": [SELF],
         "font-src": [SELF],
@@ -449,15 +312,15 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", default=0, least=0, most=9)
-"""How many proxies of ours stand in front, each adding the address it saw to X-Forwarded-For."""
+TRUSTED_PROXIES = env_int("TRUSTED_PROXIES", default=0, min_value=0, max_value=9)
+"""Number of our own proxies in front; each appends its client's address to X-Forwarded-For."""
 
-# A name is locked for an address after a few failures, and for all after many: see the handler.
+# A few failures lock a name for one address, many lock it for all addresses.
 AXES_HANDLER = "rewards_site.lockout.LockoutHandler"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"], "username"]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or an attacker could lock out for ever
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or an attacker could prolong it without end
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "rewards_site.lockout.locked_out"
 AXES_CLIENT_IP_CALLABLE = "rewards_site.lockout.client_address"
@@ -468,18 +331,12 @@ AXES_VERBOSE = False
 
 # --- Mail -------------------------------------------------------------------------------------
 
-ADMINS = [("", address) for address in env.list("ADMINS", default=[])]
-"""Who gets mail of a run that failed, in whole or in part."""
+ADMINS = [("", address) for address in env_list("ADMINS")]
+"""Addresses that receive mail about failed runs."""
 
-try:
-    vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://"))
-except (ValueError, ImproperlyConfigured):
-    # The URL may hold a password, so the message shows nothing of it.
-    raise ImproperlyConfigured(
-        "EMAIL_URL cannot be read; use smtp+tls://user:password@host:port."
-    ) from None
-EMAIL_TIMEOUT = 10  # a run must not wait for a mail server that does not answer
-SERVER_EMAIL = env.str("SERVER_EMAIL", default="rewards@localhost")
+vars().update(env_email("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://"))
+EMAIL_TIMEOUT = 10  # a run must not wait for a mail server that does not respond
+SERVER_EMAIL = env_text("SERVER_EMAIL", default="rewards@localhost")
 
 
 # --- Logging ----------------------------------------------------------------------------------
@@ -495,7 +352,7 @@ LOGGING = {
     "loggers": {
         "rewards": {
             "handlers": ["stderr", "admins"],
-            "level": env_level("LOG_LEVEL", default="INFO"),
+            "level": env_log_level("LOG_LEVEL", default="INFO"),
             "propagate": False,
         }
     },

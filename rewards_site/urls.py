@@ -10,12 +10,12 @@ admin.site.index_title = "Overview"
 
 
 def search(request: HttpRequest) -> HttpResponse:
-    """Answer the search of the theme, which has no answer of its own for a page that is not."""
+    """The theme's search; a page number that does not exist is a 404 instead of an error."""
     try:
-        found: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]  # the theme's
+        response: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]  # the theme's
     except (InvalidPage, ValueError):
-        raise Http404("There is no such page of what was found.") from None
-    return found
+        raise Http404("There is no such page of results.") from None
+    return response
 
 
 urlpatterns = [

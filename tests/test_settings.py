@@ -1,6 +1,7 @@
 """A wrong environment: the process does not start, and one line names the variable."""
 
 import os
+import re
 import runpy
 
 import environ
@@ -63,8 +64,8 @@ def test_a_database_alone_makes_it_production(settings_of):
         ({"SECRET_KEY": "django-insecure-" + KEY}, "SECRET_KEY is too weak: use 50 or more"),
         ({"ALLOWED_HOSTS": None}, "ALLOWED_HOSTS is not set: name the hosts served"),
         ({"ALLOWED_HOSTS": " , "}, "ALLOWED_HOSTS is not set: name the hosts served"),
-        ({"ALLOWED_HOSTS": "a.example,*"}, "ALLOWED_HOSTS='*' serves anyone's host name"),
-        ({"DATABASE_URL": None, "DEBUG": "false"}, "DATABASE_URL is not set: production needs a"),
+        ({"ALLOWED_HOSTS": "a.example,*"}, "ALLOWED_HOSTS='*' serves any host name; name"),
+        ({"DATABASE_URL": None, "DEBUG": "false"}, "DATABASE_URL is not set: production needs its"),
         # another database, by name and before anything else is asked for
         ({"DATABASE_URL": "sqlite:///db.sqlite3"}, "names the engine 'sqlite'; only postgresql://"),
         (
@@ -101,7 +102,14 @@ def test_a_database_alone_makes_it_production(settings_of):
         ({"REWARDS_TIME_ZONE": "Europe"}, "REWARDS_TIME_ZONE='Europe' is not a time zone"),
         ({"REWARDS_TIME_ZONE": ""}, "REWARDS_TIME_ZONE='' is not a time zone"),
         ({"REWARDS_TIME_ZONE": "../passwd"}, "REWARDS_TIME_ZONE='../passwd' is not a time zone"),
-        ({"REWARDS_TIME_ZONE": "a\nb"}, "REWARDS_TIME_ZONE='a\\nb' is not a time zone"),
+        ({"REWARDS_TIME_ZONE": "a\nb"}, "REWARDS_TIME_ZONE contains a line break or another"),
+        ({"SERVER_EMAIL": "a\x00b@c"}, "SERVER_EMAIL contains a line break or another control"),
+        # zones that are another one on another machine, or count leap seconds
+        ({"REWARDS_TIME_ZONE": "localtime"}, "REWARDS_TIME_ZONE='localtime' is not a time zone"),
+        ({"REWARDS_TIME_ZONE": "posixrules"}, "REWARDS_TIME_ZONE='posixrules' is not a time zone"),
+        ({"REWARDS_TIME_ZONE": "Factory"}, "REWARDS_TIME_ZONE='Factory' is not a time zone"),
+        ({"REWARDS_TIME_ZONE": "right/UTC"}, "REWARDS_TIME_ZONE='right/UTC' is not a time zone"),
+        ({"REWARDS_TIME_ZONE": "posix/UTC"}, "REWARDS_TIME_ZONE='posix/UTC' is not a time zone"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' is not one of DEBUG, INFO, WARNING, ERROR"),
     ],
 )
@@ -115,6 +123,59 @@ def test_a_wrong_variable_is_named_in_one_line_without_secrets(environment, mess
     assert "\n" not in said
     assert "pass-word" not in said
     assert len(said) < 250
+
+
+@pytest.mark.parametrize("password", ["se#cret", "se/cret", "se?cret", "12/34", "12#34", "s@1/x"])
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("DATABASE_URL", "postgresql://user:{}@db.example:5432/rewards"),
+        ("CELERY_BROKER_URL", "redis://user:{}@broker.example:6379/0"),
+        ("EMAIL_URL", "smtp+tls://user:{}@mail.example:587"),
+    ],
+)
+def test_a_password_that_is_not_percent_encoded_is_refused_and_not_shown(
+    name, url, password, settings_of
+):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        settings_of(**PRODUCTION | {name: url.format(password)})
+
+    message = str(refusal.value)
+    assert message.startswith(f"{name} cannot be read; use ")
+    assert "percent-encoded" in message
+    assert not set(re.split("[#/?@]", password)) & set(re.findall(r"\w+", message))
+
+
+def test_a_percent_encoded_password_is_decoded(settings_of):
+    settings = settings_of(
+        **PRODUCTION | {"DATABASE_URL": "postgresql://user:a%23b%2Fc%40d%3F@db.example/rewards"}
+    )
+
+    assert settings["DATABASES"]["default"]["PASSWORD"] == "a#b/c@d?"  # noqa: S105
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \t"])
+def test_a_line_end_after_a_value_is_dropped(end, settings_of):
+    environment = PRODUCTION | {
+        "DEBUG": "off",
+        "LOCALDB_DIR": "/srv/local",
+        "CELERY_BROKER_URL": "redis://broker.example/1",
+        "REWARDS_TIME_ZONE": "Europe/Berlin",
+        "REWARDS_GRACE_DAYS": "5",
+        "ADMINS": "a@rewards.example,b@rewards.example",
+        "EMAIL_URL": "smtp://mail.example:25",
+        "SERVER_EMAIL": "c@rewards.example",
+        "LOG_LEVEL": "error",
+    }
+
+    expected = settings_of(**environment)
+    settings = settings_of(**{name: value + end for name, value in environment.items()})
+
+    names = [name for name in expected if name.isupper() and name != "UNFOLD"]
+    assert {name: settings[name] for name in names} == {name: expected[name] for name in names}
+    trial = {"SECRET_KEY": "some key" + end, "ALLOWED_HOSTS": "a.example" + end}
+    settings = settings_of(**trial)
+    assert (settings["SECRET_KEY"], settings["ALLOWED_HOSTS"]) == ("some key", ["a.example"])
 
 
 @pytest.mark.parametrize("command", ["award_daily", "check", "migrate"])

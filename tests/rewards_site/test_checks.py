@@ -6,7 +6,7 @@ from django.core.checks import run_checks
 from localservers.broker import LocalBroker
 from rewards_site import checks
 from rewards_site.celery import app
-from rewards_site.checks import broker_is_there, celery_is_safe
+from rewards_site.checks import broker_is_suitable, celery_is_safe
 
 
 def test_the_setup_is_sound():
@@ -42,7 +42,7 @@ def test_an_unsafe_setup_is_named(name, value, expected, monkeypatch):
 def test_production_without_a_broker_is_warned(settings):
     settings.BROKER_IS_PRIVATE = True
 
-    (found,) = broker_is_there()
+    (found,) = broker_is_suitable()
 
     assert found.id == "rewards_site.W001"
     assert "CELERY_BROKER_URL is not set" in found.msg
@@ -58,7 +58,7 @@ def test_a_broker_that_drops_messages_is_warned(policy, expected, tmp_path, sett
 
     with broker.running(), app.connection_for_read() as connection:
         connection.default_channel.client.config_set("maxmemory-policy", policy)
-        found = broker_is_there()
+        found = broker_is_suitable()
 
     assert [each.id for each in found] == expected
 
@@ -68,4 +68,4 @@ def test_a_broker_out_of_reach_is_no_finding(tmp_path: Path, settings, monkeypat
     monkeypatch.setitem(app.conf, "broker_url", LocalBroker(tmp_path).url)
 
     assert checks._eviction_policy() is None
-    assert broker_is_there() == []
+    assert broker_is_suitable() == []
