@@ -46,8 +46,8 @@ def test_the_oldest_python_is_the_same_everywhere():
 
     assert PYPROJECT["tool"]["mypy"]["python_version"] == oldest
     assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{oldest.replace('.', '')}"
-    assert f"Python >= {oldest}" in GATE
-    assert f"Python >= {oldest}" in (ROOT / "README.md").read_text()
+    assert f"Python {oldest} or newer" in GATE
+    assert f"Python {oldest} or newer" in (ROOT / "README.md").read_text()
 
 
 def test_the_project_does_not_claim_to_be_a_package():
