@@ -33,6 +33,14 @@ class RuleChanged(RuleRefused):
     """A rule that is no longer what its editor saw when the change was thought out."""
 
 
+class HostRefused(UsageError):
+    """A host that may not be created or changed so."""
+
+
+class HostChanged(HostRefused):
+    """A host that has changed since its editor opened it."""
+
+
 class UnknownHost(UsageError):
     """A host that nobody knows."""
 

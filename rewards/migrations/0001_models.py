@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
+        ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
 
     operations = [
@@ -95,6 +96,7 @@ class Migration(migrations.Migration):
                     "external_id",
                     models.CharField(
                         blank=True,
+                        error_messages={"unique": "Someone has this external id already."},
                         help_text="The app's own key of this host.",
                         max_length=128,
                         null=True,
@@ -121,6 +123,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="The last business day on which this host earns. Empty while active.",
                         null=True,
+                        verbose_name="last day",
                     ),
                 ),
                 (
@@ -147,8 +150,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "user",
-                "verbose_name_plural": "users",
+                "verbose_name": "member of staff",
+                "verbose_name_plural": "staff",
                 "abstract": False,
             },
             managers=[
@@ -160,6 +163,7 @@ class Migration(migrations.Migration):
             fields=[],
             options={
                 "verbose_name": "host",
+                "verbose_name_plural": "hosts",
                 "proxy": True,
                 "indexes": [],
                 "constraints": [],
@@ -352,6 +356,8 @@ class Migration(migrations.Migration):
                 ("error", models.TextField(blank=True)),
             ],
             options={
+                "verbose_name": "run",
+                "verbose_name_plural": "runs",
                 "ordering": ["-started_at", "-id"],
                 "permissions": [("start_awardrun", "Can start runs")],
                 "constraints": [
@@ -558,6 +564,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "verbose_name": "rule",
+                "verbose_name_plural": "rules",
                 "ordering": ["rule_type", "-starts_on"],
             },
         ),
@@ -630,7 +638,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "verbose_name": "award",
-                "verbose_name_plural": "ledger",
+                "verbose_name_plural": "awards",
             },
         ),
         migrations.CreateModel(
@@ -675,6 +683,18 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="Schedule",
+            fields=[],
+            options={
+                "verbose_name": "schedule",
+                "verbose_name_plural": "schedule",
+                "proxy": True,
+                "indexes": [],
+                "constraints": [],
+            },
+            bases=("django_celery_beat.periodictask",),
         ),
         migrations.AddIndex(
             model_name="user",

@@ -4,6 +4,7 @@ from rewards.models.activity import ActivityEvent, ActivityTotal, DailyActivity
 from rewards.models.ledger import ScoreHistory
 from rewards.models.rule import RewardRule
 from rewards.models.run import AwardBatch, AwardRun
+from rewards.models.schedule import Schedule
 from rewards.models.score import Score
 from rewards.models.user import Host, User
 
@@ -15,6 +16,7 @@ __all__ = [
     "DailyActivity",
     "Host",
     "RewardRule",
+    "Schedule",
     "Score",
     "ScoreHistory",
     "User",

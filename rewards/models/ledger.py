@@ -91,7 +91,7 @@ class ScoreHistory(models.Model):
 
     class Meta:
         verbose_name = "award"
-        verbose_name_plural = "ledger"
+        verbose_name_plural = "awards"
         constraints: ClassVar = [
             # Date first: a run's rows land at the right edge of the index whatever the ledger's
             # size, and reading what a day has already been awarded is one range scan.

@@ -82,6 +82,8 @@ class RewardRule(models.Model):
     objects = RewardRuleQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "rule"
+        verbose_name_plural = "rules"
         ordering: ClassVar = ["rule_type", "-starts_on"]
         constraints: ClassVar = [
             models.UniqueConstraint(

@@ -62,6 +62,8 @@ class AwardRun(models.Model):
     error = models.TextField(blank=True)
 
     class Meta:
+        verbose_name = "run"
+        verbose_name_plural = "runs"
         ordering: ClassVar = ["-started_at", "-id"]
         permissions: ClassVar = [("start_awardrun", "Can start runs")]
         constraints: ClassVar = [

@@ -27,6 +27,7 @@ class User(AbstractUser):
         null=True,
         blank=True,
         validators=[RegexValidator(EXTERNAL_ID_PATTERN, "Use 1 to 128 visible ASCII characters.")],
+        error_messages={"unique": "Someone has this external id already."},
         help_text="The app's own key of this host.",
     )
 
@@ -34,12 +35,15 @@ class User(AbstractUser):
         "host", default=False, help_text="Hosts earn points; staff who are no hosts do not."
     )
     left_on = models.DateField(
+        "last day",
         null=True,
         blank=True,
         help_text="The last business day on which this host earns. Empty while active.",
     )
 
     class Meta(AbstractUser.Meta):
+        verbose_name = "member of staff"
+        verbose_name_plural = "staff"
         constraints: ClassVar = [
             models.CheckConstraint(
                 name="rewards_user_host_has_external_id",
@@ -95,3 +99,9 @@ class Host(User):
     class Meta:
         proxy = True
         verbose_name = "host"
+        verbose_name_plural = "hosts"
+
+    @property
+    def version_token(self) -> str:
+        """Changes whenever a field that staff edit changes; for optimistic locking."""
+        return f"{self.first_name!r} {self.last_name!r} {self.left_on}"

@@ -377,7 +377,7 @@ def test_two_hosts_never_share_an_external_id():
     HostFactory(external_id="ana")
     other = user(external_id="ana", username="other")
 
-    with pytest.raises(ValidationError, match="External id already exists"):
+    with pytest.raises(ValidationError, match="Someone has this external id already"):
         other.full_clean()
     with pytest.raises(IntegrityError), transaction.atomic():
         other.save()

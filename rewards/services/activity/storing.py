@@ -9,6 +9,7 @@ from django.db import DatabaseError, connection, transaction
 
 from rewards.exceptions import RewardsError
 from rewards.services.db_errors import MAX_TRIES, is_conflict, retry_on_conflict
+from rewards.services.hosts import create_hosts_of_table
 
 _CREATE = """
     CREATE TEMPORARY TABLE arrived (
@@ -21,20 +22,6 @@ _COPY = "COPY arrived FROM STDIN (FORMAT csv)"
 
 # In all that follows, a user or an event is looked up by a subquery of its own: a join would be
 # planned without statistics of the temporary table, and may read the whole of the other one.
-
-# The suffix makes each password hash one that nobody can guess, as Django's own does.
-_CREATE_HOSTS = """
-    INSERT INTO rewards_user (
-        external_id, username, password, is_host, is_active, is_staff, is_superuser,
-        first_name, last_name, email, date_joined
-    )
-    SELECT external_id, 'host:' || external_id, '!' || gen_random_uuid() || gen_random_uuid(),
-        true, true, false, false, '', '', '', %(now)s
-    FROM (SELECT DISTINCT external_id FROM arrived) AS hosts
-    WHERE (SELECT id FROM rewards_user WHERE external_id = hosts.external_id) IS NULL
-    ORDER BY external_id COLLATE "C"
-    ON CONFLICT DO NOTHING
-"""
 
 # One statement, so that what is counted is exactly what was inserted, whoever else is at it.
 # Events are written in order of id and counts in order of day and host, so that of two imports
@@ -135,8 +122,7 @@ def _store_chunk(rows: Sequence[bytes], source: str, create_hosts: bool, now: da
             copy.write(b"".join(rows))
 
         if create_hosts:
-            cursor.execute(_CREATE_HOSTS, {"now": now})
-            hosts_created = cursor.rowcount
+            hosts_created = create_hosts_of_table(table="arrived", now=now)
 
         cursor.execute(
             _STORE,

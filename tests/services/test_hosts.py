@@ -1,0 +1,161 @@
+"""Hosts are created, changed, deactivated and reactivated by one service."""
+
+from datetime import date
+
+import pytest
+from django.db import IntegrityError
+
+from rewards.exceptions import HostChanged, HostRefused, UnknownHost
+from rewards.models import Host
+from rewards.services import hosts
+from tests.factories import HostFactory, StaffFactory
+
+pytestmark = pytest.mark.django_db
+
+MONDAY = date(2026, 11, 23)
+TODAY = date(2026, 11, 24)
+
+
+def update(host, **kwargs):
+    """Change a host as it is now; its other fields stay."""
+    values = {
+        "first_name": host.first_name,
+        "last_name": host.last_name,
+        "left_on": host.left_on,
+        "expected_token": host.version_token,
+    }
+    return hosts.update_host(**{"host": host.pk} | values | kwargs)
+
+
+def test_a_new_host_is_active_and_cannot_sign_in():
+    host = hosts.create_host(external_id="ada", first_name="Ada")
+
+    host.refresh_from_db()
+    assert (host.external_id, host.username, host.first_name) == ("ada", "host:ada", "Ada")
+    assert (host.is_host, host.is_staff, host.left_on) == (True, False, None)
+    assert not host.has_usable_password()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"external_id": ""}, "A host needs the external id the app knows it by."),
+        ({"external_id": "two words"}, "Use 1 to 128 visible ASCII characters."),
+        ({"external_id": "x" * 129}, "at most 128 characters"),
+        ({"external_id": "bea"}, "Someone has this external id already."),
+        ({"external_id": "ada", "first_name": "x" * 151}, "at most 150 characters"),
+    ],
+)
+def test_an_invalid_host_is_refused(values, message):
+    HostFactory(external_id="bea")
+
+    with pytest.raises(HostRefused, match=message):
+        hosts.create_host(**values)
+
+    assert Host.objects.count() == 1
+
+
+def test_a_host_created_by_someone_else_just_now_is_refused(monkeypatch):
+    HostFactory(external_id="ada")
+    monkeypatch.setattr(Host, "full_clean", lambda *args, **kwargs: None)  # it was not there yet
+
+    with pytest.raises(HostRefused, match="ada") as refusal:
+        hosts.create_host(external_id="ada")
+
+    assert isinstance(refusal.value.__cause__, IntegrityError)
+
+
+def test_an_update_reports_and_writes_changed_fields_only(django_assert_num_queries):
+    host = HostFactory(first_name="Ada", last_name="King")
+    Host.objects.filter(pk=host.pk).update(email="ada@example.org")  # known to nobody's page
+
+    result = update(host, first_name="Augusta", left_on=TODAY)
+
+    host.refresh_from_db()
+    assert (host.first_name, host.last_name, host.left_on) == ("Augusta", "King", TODAY)
+    assert host.email == "ada@example.org"
+    assert result.host == host
+    assert result.changes == {"first_name": ("Ada", "Augusta"), "left_on": (None, TODAY)}
+
+
+def test_an_update_without_a_change_writes_nothing(django_assert_num_queries):
+    host = HostFactory()
+
+    # Savepoint, the locked row, end of the savepoint.
+    with django_assert_num_queries(3):
+        result = update(host)
+
+    assert result.changes == {}
+
+
+@pytest.mark.parametrize(
+    "change", [{"first_name": "Bea"}, {"last_name": "Bea"}, {"left_on": MONDAY}]
+)
+def test_a_host_changed_since_its_page_was_opened_is_refused(change):
+    host = HostFactory()
+    opened = host.version_token
+    update(host, **change)
+
+    with pytest.raises(HostChanged, match=f"{host} has been changed since you opened it."):
+        update(host, first_name="Cleo", expected_token=opened)
+
+    host.refresh_from_db()
+    assert {name: getattr(host, name) for name in change} == change
+
+
+def test_an_invalid_update_is_refused_and_writes_nothing():
+    host = HostFactory()
+
+    with pytest.raises(HostRefused, match="at most 150 characters"):
+        update(host, first_name="x" * 151, left_on=TODAY)
+
+    host.refresh_from_db()
+    assert (host.first_name, host.left_on) == ("", None)
+
+
+def test_a_member_of_staff_is_not_updated_as_a_host():
+    person = StaffFactory()
+
+    with pytest.raises(UnknownHost):
+        hosts.update_host(
+            host=person.pk, first_name="", last_name="", left_on=TODAY, expected_token=""
+        )
+
+    person.refresh_from_db()
+    assert person.left_on is None
+
+
+def test_deactivation_keeps_an_earlier_and_a_later_last_day():
+    active, left, leaving, other = (
+        HostFactory(left_on=day) for day in (None, MONDAY, date(2026, 12, 1), None)
+    )
+
+    changed = hosts.deactivate(hosts=[host.pk for host in (left, leaving, active)], last_day=TODAY)
+
+    assert changed == [active]
+    last_days = dict(Host.objects.values_list("pk", "left_on"))
+    assert last_days == {
+        active.pk: TODAY,
+        left.pk: MONDAY,
+        leaving.pk: date(2026, 12, 1),
+        other.pk: None,
+    }
+
+
+def test_reactivation_clears_last_days_and_returns_what_they_were():
+    active, left, other = (HostFactory(left_on=day) for day in (None, MONDAY, MONDAY))
+
+    changed = hosts.reactivate(hosts=[active.pk, left.pk])
+
+    assert [(host, host.left_on) for host in changed] == [(left, MONDAY)]
+    last_days = dict(Host.objects.values_list("pk", "left_on"))
+    assert last_days == {active.pk: None, left.pk: None, other.pk: MONDAY}
+
+
+@pytest.mark.parametrize(
+    "change", [hosts.reactivate, lambda **kwargs: hosts.deactivate(**kwargs, last_day=TODAY)]
+)
+def test_staff_are_neither_deactivated_nor_reactivated(change):
+    people = [StaffFactory(left_on=day) for day in (None, MONDAY)]
+
+    assert change(hosts=[person.pk for person in people]) == []
