@@ -29,10 +29,12 @@ hypothesis.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what makes faults happen to real processes, so that `-m faults` is all of it."""
+    """Mark the tests of a folder, so that no file of it can be forgotten."""
     for item in items:
-        if item.path.parent.name in {"faults", "celery"}:
-            item.add_marker("faults")
+        if marker := {"faults": "faults", "celery": "faults", "browser": "browser"}.get(
+            item.path.parent.name
+        ):
+            item.add_marker(marker)
 
 
 def pytest_unconfigure() -> None:

@@ -19,8 +19,6 @@ from tests.celery.stack import Stack, wait_until
 from tests.processes import another_session, wait_until_held
 from tests.test_sample import in_process
 
-pytestmark = pytest.mark.exhaustive
-
 
 class Chaos:
     """Two workers and a beat, to which things happen."""

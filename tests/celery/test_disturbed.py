@@ -4,8 +4,6 @@ import os
 import re
 import signal
 
-import pytest
-
 from rewards.choices import RunStatus
 from rewards.models import AwardBatch, AwardRun
 from tests.celery.sample import (
@@ -59,7 +57,6 @@ def test_a_killed_worker_is_not_waited_for(stack, fault, tmp_path):
     assert_as_if_undisturbed(tmp_path)
 
 
-@pytest.mark.exhaustive
 def test_the_message_of_a_killed_worker_comes_back_without_a_tick(stack, fault, tmp_path):
     with held_in_the_middle() as release:
         worker = stack.worker()
@@ -77,7 +74,6 @@ def test_the_message_of_a_killed_worker_comes_back_without_a_tick(stack, fault, 
     assert_as_if_undisturbed(tmp_path)
 
 
-@pytest.mark.exhaustive
 def test_a_message_handed_out_while_its_task_still_runs_changes_nothing(stack, fault, tmp_path):
     with held_in_the_middle() as release, stack.redis() as redis:
         workers = [stack.worker(application="tests.celery.app_short_visibility") for _ in range(2)]

@@ -9,7 +9,7 @@ from tests.faults.databases import MONDAY, Database, day
 from tests.faults.jobs import set_rules, write_activity
 
 
-@pytest.mark.parametrize("days", [1, 10, pytest.param(40, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("days", [1, 10, 40])
 def test_being_down_changes_nothing_but_the_hour(days, empty, folder, fault):
     with empty.server.copy(empty) as database:
         fill(database, folder, days)

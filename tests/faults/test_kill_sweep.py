@@ -69,7 +69,6 @@ def sweep(job: Job, strike: Strike, golden: Golden, numbers: list[int], fault: R
     assert not wrong, "\n".join(f"{message}\n    {problem}" for message, problem in wrong.items())
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("strike", STRIKES, ids=lambda strike: strike.__name__)
 @pytest.mark.parametrize("job", JOBS, ids=str)
 def test_a_job_survives_a_strike_at_every_message(job, strike, golden_of, fault):

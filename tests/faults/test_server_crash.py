@@ -94,7 +94,6 @@ def test_a_crash_around_a_commit_of_a_batch_loses_and_doubles_nothing(crash, gol
     crash_at([commits[1]], AWARD_DAILY, golden, crash, fault)
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("crash", CRASHES, ids=lambda crash: crash.__name__)
 @pytest.mark.parametrize("job", [AWARD_DAILY, IMPORT_ACTIVITY], ids=str)
 def test_a_crash_at_any_message_loses_and_doubles_nothing(job, crash, golden_of, fault):

@@ -84,7 +84,8 @@ def award_due(now: datetime) -> list[tuple[date, bool]]:
     """Catch up; return what was awarded, in order: (reference date, is it a week)."""
     report = due.award_due(now=now, trigger=RunTrigger.BEAT)
     assert report.is_complete
-    return [(run.reference_date, run.cadence == "weekly") for run in report.runs]
+    periods = (run.period for run in report.runs)
+    return [(period.reference_date, period.cadence == "weekly") for period in periods]
 
 
 def ledger() -> dict[tuple[str, str, date], int]:

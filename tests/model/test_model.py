@@ -1,19 +1,13 @@
-"""The engine against its reference: random histories, equivalent ones, and all small ones.
+"""The engine against its reference: random histories, and histories with the same outcome.
 
-`HYPOTHESIS_PROFILE=nightly pytest tests/model/test_model.py` looks for long, at other histories
-each time; `-m faults` tries every order of five jobs too, and a crash at each statement of each.
+`HYPOTHESIS_PROFILE=nightly pytest tests/model/test_model.py` tries many more, others each time.
 """
 
-import copy
-import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import hypothesis
 import pytest
-from django.db import connection, transaction
 from hypothesis import event, given, target
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -28,10 +22,10 @@ from hypothesis.stateful import (
 from rewards.exceptions import BadPeriod
 from rewards.models import Score
 from rewards.services import scores
-from tests import engine
+from tests.model import driver as engine
 from tests.model.reference import DAY, KIND_OF, WEEKLY, Event, Reference, Terms
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.smoke]
 
 FIRST = date(2024, 9, 2)
 """A Monday; all activity is of the eight days from here."""
@@ -341,158 +335,3 @@ def test_scores_built_anew_are_the_scores(world, tmp_path):
         assert engine.scores() == kept
 
     same()
-
-
-# --- All small histories ----------------------------------------------------------------------
-
-SMALL = ["monday", "tuesday", "sunday", "week", "late"]
-"""Three dates and their week, for two hosts and a daily and a weekly rule."""
-
-
-@contextmanager
-def forgotten() -> Iterator[None]:
-    """Undo whatever is done within, so that the next branch begins where this one did."""
-    with transaction.atomic():
-        yield
-        transaction.set_rollback(True)
-
-
-class SmallWorld:
-    """Two hosts: Ana is active on all three days, Bo on two, and on the third one late."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.reference = Reference(zone=UTC_ZONE)
-        for host in HOSTS[:2]:
-            self.reference.add_host(host)
-            engine.add_host(host)
-        for rule_type, its_terms in {
-            "DAILY_LOGIN": Terms(1, 10, True),
-            WEEKLY: Terms(3, 100, True),
-        }.items():
-            self.reference.set_rule(rule_type, FIRST - DAY, its_terms)
-            engine.set_rule(rule_type, FIRST - DAY, its_terms, FIRST - DAY)
-        self.days = {"monday": FIRST, "tuesday": FIRST + DAY, "sunday": FIRST + 6 * DAY}
-        logins = [
-            Event(f"{host}-{day}", host, "login", engine.at(day), 0)
-            for host in HOSTS[:2]
-            for day in self.days.values()
-        ]
-        self.late = logins[-1:]
-        self.do_ingest(logins[:-1])
-
-    def branch(self):
-        """Return this world as a world of its own, for what is done and then forgotten."""
-        branch = copy.copy(self)
-        branch.reference = copy.deepcopy(self.reference)
-        return branch
-
-    def do_ingest(self, logins):
-        engine.ingest(logins, AFTER, self.folder / "activity.csv")
-        self.reference.ingest(logins, AFTER)
-
-    def do(self, job, statement=None):
-        """Do a job, up to a statement if one is given; return whether it came to that."""
-        with crashing_at(statement) as has_crashed:
-            if job == "late":
-                engine.ingest(self.late, AFTER, self.folder / "activity.csv")
-            else:
-                is_week = job == "week"
-                engine.award(FIRST if is_week else self.days[job], AFTER, is_week=is_week)
-        return has_crashed()
-
-    def tell(self, job):
-        """Let the reference know that a job is done."""
-        if job == "late":
-            self.reference.ingest(self.late, AFTER)
-        else:
-            is_week = job == "week"
-            self.reference.award(FIRST if is_week else self.days[job], is_week=is_week)
-
-    def check(self):
-        assert engine.ledger() == self.reference.ledger
-        assert engine.scores() == self.reference.scores()
-
-
-@contextmanager
-def crashing_at(statement):
-    """Let the n-th statement fail, once, as the transaction around all this has to live on."""
-    seen = 0
-
-    def wrapper(execute, *arguments):
-        nonlocal seen
-        seen += 1
-        if seen == statement:
-            raise engine.Crash
-        return execute(*arguments)
-
-    try:
-        with connection.execute_wrapper(wrapper):
-            yield lambda: statement is not None and seen >= statement
-    except engine.Crash:
-        assert statement is not None
-        # Whoever dies has no lock any more, though this session lives on.
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock_all()")
-
-
-def explore(world, *, depth, path=(), jobs=SMALL):
-    """Do every order of up to `depth` jobs, each first with a crash at each of its statements.
-
-    The first is one of `jobs`. Yields after each crash, before looking at what came of it.
-    """
-    if len(path) == depth:
-        return
-    for job in jobs:
-        if job in path:
-            continue
-        for statement in itertools.count(1):
-            with forgotten():
-                branch = world.branch()
-                if not branch.do(job, statement):
-                    break
-                yield
-                assert engine.broken(AFTER) <= {"I12"}, (path, job, statement)
-                branch.do(job)
-                branch.tell(job)
-                branch.check()
-        with forgotten():
-            branch = world.branch()
-            branch.do(job)
-            branch.tell(job)
-            branch.check()
-            yield from explore(branch, depth=depth, path=(*path, job))
-
-
-def count_crashes(explored, fault, name):
-    """Go through to the end, and note how many crashes there were, whatever came of the last."""
-    crashes = 0
-    try:
-        for _ in explored:
-            crashes += 1
-    finally:
-        fault("F1", name, crashes)
-    return crashes
-
-
-@pytest.mark.django_db
-def test_every_job_survives_a_crash_at_every_statement(settings, tmp_path, fault):
-    settings.REWARDS_BATCH_SIZE = 1
-
-    explored = explore(SmallWorld(tmp_path), depth=1)
-
-    assert count_crashes(explored, fault, "crash at a statement of one job") > 80
-
-
-@pytest.mark.exhaustive
-@pytest.mark.django_db
-@pytest.mark.parametrize("first", SMALL)
-def test_every_order_of_five_jobs_survives_a_crash_at_every_statement(
-    settings, tmp_path, first, fault
-):
-    settings.REWARDS_BATCH_SIZE = 1
-
-    explored = explore(SmallWorld(tmp_path), depth=len(SMALL), jobs=[first])
-
-    crashes = count_crashes(explored, fault, "crash at a statement, in any order of five jobs")
-    assert crashes > 1_000
