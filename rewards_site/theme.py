@@ -46,7 +46,7 @@ UNFOLD: dict[str, Any] = {
             "href": lambda request: static("rewards/icon.svg"),
         }
     ],
-    "DASHBOARD_CALLBACK": "rewards.admin.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "rewards.admin.overview.overview",
     "STYLES": [lambda request: static("rewards/admin.css")],
     "SCRIPTS": [lambda request: static("rewards/admin.js")],
     "SIDEBAR": {

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from rewards.admin.day_filter import DayRangeFilter
-from rewards.admin.formatting import duration, host_link, moment, number
+from rewards.admin.formatting import format_datetime, format_duration, format_number, host_link
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.choices import ActivityKind
 from rewards.models import ActivityEvent, DailyActivity
@@ -34,7 +34,7 @@ class DailyActivityAdmin(HostSearchAdmin[DailyActivity]):
 
     @admin.display(description="logins")
     def login_count(self, activity: DailyActivity) -> str:
-        return number(activity.logins)
+        return format_number(activity.logins)
 
     @admin.display(description="completed audio calls")
     def audio(self, activity: DailyActivity) -> str:
@@ -47,7 +47,7 @@ class DailyActivityAdmin(HostSearchAdmin[DailyActivity]):
 
 def calls(count: int, seconds: int) -> str:
     """Return how many calls there were, and how long they lasted together."""
-    return f"{number(count)} ({duration(seconds)})" if count else "0"
+    return f"{format_number(count)} ({format_duration(seconds)})" if count else "0"
 
 
 @admin.register(ActivityEvent)
@@ -77,11 +77,11 @@ class ActivityEventAdmin(HostSearchAdmin[ActivityEvent]):
 
     @admin.display(description="occurred at")
     def occurred(self, event: ActivityEvent) -> str | None:
-        return moment(event.occurred_at)
+        return format_datetime(event.occurred_at)
 
     @admin.display(description="lasted", empty_value="–")  # noqa: RUF001 - nothing to show
     def lasted(self, event: ActivityEvent) -> str | None:
-        return None if event.kind == ActivityKind.LOGIN else duration(event.duration_seconds)
+        return None if event.kind == ActivityKind.LOGIN else format_duration(event.duration_seconds)
 
     @admin.display(description="source and id")
     def origin(self, event: ActivityEvent) -> str:
@@ -89,4 +89,4 @@ class ActivityEventAdmin(HostSearchAdmin[ActivityEvent]):
 
     @admin.display(description="received at")
     def received(self, event: ActivityEvent) -> str | None:
-        return moment(event.received_at)
+        return format_datetime(event.received_at)

@@ -16,32 +16,32 @@ def business_today() -> date:
     return business_date(timezone.now())
 
 
-def week(monday: date) -> str:
+def format_week(monday: date) -> str:
     """Return the name of a week."""
     return f"week of {monday}"
 
 
-def period(cadence: str, reference_date: date) -> str:
+def format_period(cadence: str, reference_date: date) -> str:
     """Return what a reference date of `cadence` names: a day, or a week."""
-    return week(reference_date) if cadence == Cadence.WEEKLY else f"{reference_date}"
+    return format_week(reference_date) if cadence == Cadence.WEEKLY else f"{reference_date}"
 
 
-def period_of_rule(rule_type: str, reference_date: date) -> str:
+def format_rule_period(rule_type: str, reference_date: date) -> str:
     """Return what a reference date of a rule type names."""
-    return period(RULE_TYPE_SPECS[RuleType(rule_type)].cadence, reference_date)
+    return format_period(RULE_TYPE_SPECS[RuleType(rule_type)].cadence, reference_date)
 
 
-def terms(rule_type: str, threshold: int) -> str:
+def format_threshold(rule_type: str, threshold: int) -> str:
     """Return what a rule asks for, in its unit."""
     return RULE_TYPE_SPECS[RuleType(rule_type)].format_threshold(threshold)
 
 
-def moment(instant: datetime | None) -> str | None:
+def format_datetime(instant: datetime | None) -> str | None:
     """Return an instant to the second, with the zone it is written in."""
     return None if instant is None else f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def number(value: int) -> str:
+def format_number(value: int) -> str:
     """Return a number that can be read at a glance."""
     return f"{value:,}"
 
@@ -58,7 +58,7 @@ def host_link(user: int, external_id: str | None) -> SafeString:
     return link(external_id or user, "rewards_host_change", user)
 
 
-def duration(seconds: int) -> str:
+def format_duration(seconds: int) -> str:
     """Return how long something lasted, in the two units that matter."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

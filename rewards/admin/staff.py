@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from rewards.admin.big_list import BigListAdmin
-from rewards.admin.formatting import moment
+from rewards.admin.formatting import format_datetime
 from rewards.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from rewards.models import User
 
@@ -59,11 +59,11 @@ class StaffAdmin(BaseUserAdmin[User], SuperuserOnly[User]):
 
     @admin.display(description="last login", empty_value="never")
     def last_seen(self, user: User) -> str | None:
-        return moment(user.last_login)
+        return format_datetime(user.last_login)
 
     @admin.display(description="known since")
     def known_since(self, user: User) -> str | None:
-        return moment(user.date_joined)
+        return format_datetime(user.date_joined)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup in self.lookups

@@ -5,7 +5,8 @@ from urllib.parse import urlencode
 import pytest
 from django.urls import reverse
 
-from rewards.admin import export, leaderboard
+from rewards.admin import export
+from rewards.admin.ledger import leaderboard
 from rewards.choices import RunTrigger
 from rewards.exceptions import QueryTimedOut
 from rewards.models import DailyActivity, Host

@@ -383,7 +383,7 @@ def test_a_preview_that_takes_too_long_says_so_and_keeps_the_form(client, editor
     def give_up(**kwargs):
         raise QueryTimedOut("this took longer than 20 seconds and was given up.")
 
-    monkeypatch.setattr("rewards.admin.rules.preview_rule", give_up)
+    monkeypatch.setattr("rewards.admin.rules.admin.preview_rule", give_up)
 
     answer = client.post(change_page(), terms(_preview="28"))
 

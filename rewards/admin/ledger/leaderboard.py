@@ -16,7 +16,7 @@ from import_export.widgets import IntegerWidget
 
 from rewards.admin.export import download, refusal
 from rewards.admin.fields import DayField, DayInput
-from rewards.admin.formatting import business_today, host_link, number
+from rewards.admin.formatting import business_today, format_number, host_link
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of, sunday_of
 from rewards.exceptions import QueryTimedOut
@@ -116,7 +116,11 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
 
 def cells(row: LeaderboardRow) -> list[Any]:
     """Return a row of a leaderboard as a page shows it."""
-    return [number(row.rank), host_link(row.user_id, row.external_id), number(row.points)]
+    return [
+        format_number(row.rank),
+        host_link(row.user_id, row.external_id),
+        format_number(row.points),
+    ]
 
 
 def latest_monday() -> date:

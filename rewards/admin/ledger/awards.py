@@ -15,12 +15,12 @@ from rewards.admin.day_filter import DayRangeFilter
 from rewards.admin.export import download, refusal
 from rewards.admin.formatting import (
     business_today,
+    format_datetime,
+    format_number,
+    format_rule_period,
+    format_threshold,
     host_link,
     link,
-    moment,
-    number,
-    period_of_rule,
-    terms,
 )
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.models import ScoreHistory
@@ -78,7 +78,7 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
 
     @admin.display(description="reference date")
     def period(self, award: ScoreHistory) -> str:
-        return period_of_rule(award.rule_type, award.reference_date)
+        return format_rule_period(award.rule_type, award.reference_date)
 
     @admin.display(description="host")
     def host(self, award: ScoreHistory) -> SafeString:
@@ -86,7 +86,7 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
 
     @admin.display(description="points")
     def points_paid(self, award: ScoreHistory) -> str:
-        return number(award.points)
+        return format_number(award.points)
 
     @admin.display(description="counted")
     def counted(self, award: ScoreHistory) -> str:
@@ -94,7 +94,7 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
 
     @admin.display(description="asked for")
     def asked_for(self, award: ScoreHistory) -> str:
-        return terms(award.rule_type, award.threshold)
+        return format_threshold(award.rule_type, award.threshold)
 
     @admin.display(description="by rule")
     def version(self, award: ScoreHistory) -> SafeString:
@@ -102,12 +102,12 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
 
     @admin.display(description="by run")
     def run_link(self, award: ScoreHistory) -> SafeString:
-        text = f"{period_of_rule(award.rule_type, award.reference_date)}, "
+        text = f"{format_rule_period(award.rule_type, award.reference_date)}, "
         return link(f"{text}attempt {award.run.attempt}", "rewards_awardrun_change", award.run_id)
 
     @admin.display(description="written at")
     def written_at(self, award: ScoreHistory) -> str | None:
-        return moment(award.created_at)
+        return format_datetime(award.created_at)
 
     # Taking it away
 

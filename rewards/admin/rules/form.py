@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils.html import format_html_join
 
 from rewards.admin.fields import DayField, WholeNumberField
-from rewards.admin.formatting import moment
+from rewards.admin.formatting import format_datetime
 from rewards.admin.theme import TextWidget
 from rewards.choices import (
     MAX_POINTS,
@@ -185,4 +185,7 @@ def _last_change(rule_type: RuleType) -> str:
     else:
         return "This rule was changed since you opened it."
     now = summary(version) if version is not None else "nothing"
-    return f"This rule was changed by {who} at {moment(when)}; its latest version says: {now}."
+    return (
+        f"This rule was changed by {who} at {format_datetime(when)}; "
+        f"its latest version says: {now}."
+    )

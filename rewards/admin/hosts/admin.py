@@ -18,9 +18,9 @@ from django.utils import timezone
 
 from rewards.admin.big_list import BigListAdmin
 from rewards.admin.fields import DayField
-from rewards.admin.formatting import business_today, moment, number, week
-from rewards.admin.host_explain import explained
-from rewards.admin.host_page import about, parse_month, score_of
+from rewards.admin.formatting import business_today, format_datetime, format_number, format_week
+from rewards.admin.hosts.explanation import explained
+from rewards.admin.hosts.page import about, parse_month, score_of
 from rewards.admin.theme import badge
 from rewards.engine.business_days import ONE_DAY
 from rewards.models import Host
@@ -107,21 +107,21 @@ class HostAdmin(BigListAdmin[Host]):
     @admin.display(description="lifetime")
     def lifetime(self, host: Host) -> str:
         score = score_of(host)
-        return number(score.lifetime) if score else "0"
+        return format_number(score.lifetime) if score else "0"
 
     @admin.display(description="weekly", empty_value="none yet")
     def weekly(self, host: Host) -> str | None:
         score = score_of(host)
-        return f"{number(score.weekly)} ({week(score.week_start)})" if score else None
+        return f"{format_number(score.weekly)} ({format_week(score.week_start)})" if score else None
 
     @admin.display(description="daily", empty_value="none yet")
     def daily(self, host: Host) -> str | None:
         score = score_of(host)
-        return f"{number(score.daily)} ({score.daily_date})" if score else None
+        return f"{format_number(score.daily)} ({score.daily_date})" if score else None
 
     @admin.display(description="known since")
     def known_since(self, host: Host) -> str | None:
-        return moment(host.date_joined)
+        return format_datetime(host.date_joined)
 
     # What is shown, and what may be done
 

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from rewards.admin.formatting import business_today, moment, number
-from rewards.admin.rule_cards import rule_card, rule_cards
-from rewards.admin.rule_form import RuleForm, summary, writer
-from rewards.admin.rule_preview import shown
+from rewards.admin.formatting import business_today, format_datetime, format_number
+from rewards.admin.rules.cards import rule_card, rule_cards
+from rewards.admin.rules.form import RuleForm, summary, writer
+from rewards.admin.rules.preview import shown
 from rewards.admin.theme import ModelAdmin
 from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
@@ -43,7 +43,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
 
     @admin.display(description="points")
     def pays(self, rule: RewardRule) -> str:
-        return number(rule.points)
+        return format_number(rule.points)
 
     @admin.display(description="active", boolean=True)
     def pays_at_all(self, rule: RewardRule) -> bool:
@@ -63,7 +63,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
 
     @admin.display(description="written at")
     def written(self, rule: RewardRule) -> str | None:
-        return moment(rule.created_at)
+        return format_datetime(rule.created_at)
 
     # What is shown, and what may be done
 

@@ -5,7 +5,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from rewards.services.runs import opened
 
-from rewards.admin import run_journal
+from rewards.admin.runs import journal
 from rewards.choices import BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
 from rewards.exceptions import QueueUnreachable
 from rewards.models import AwardBatch, AwardRun, RewardRule, ScoreHistory
@@ -29,7 +29,7 @@ DAY = {"cadence": "daily", "day": "2026-11-16"}
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch):
-    monkeypatch.setattr(run_journal.timezone, "now", lambda: NOW)
+    monkeypatch.setattr(journal.timezone, "now", lambda: NOW)
 
 
 @pytest.fixture
@@ -290,4 +290,4 @@ def test_the_page_costs_the_same_queries_whatever_the_length_of_the_journal(
     with django_assert_num_queries(10):
         page = client.get(JOURNAL)
 
-    assert len(page.context["rows"]) <= run_journal.PERIODS
+    assert len(page.context["rows"]) <= journal.PERIODS

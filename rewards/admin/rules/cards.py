@@ -8,8 +8,8 @@ from typing import Any
 
 from django.urls import reverse
 
-from rewards.admin.formatting import moment
-from rewards.admin.rule_form import writer
+from rewards.admin.formatting import format_datetime
+from rewards.admin.rules.form import writer
 from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
 from rewards.models import RewardRule
@@ -96,5 +96,5 @@ def _entry(version: RewardRule, until: date | None, state: str) -> dict[str, Any
     return {
         "version": version,
         "days": f"{version.starts_on} – {until or 'open'}",  # noqa: RUF001 - a range
-        "written": f"{state}{pause}; by {writer(version)} at {moment(version.created_at)}",
+        "written": f"{state}{pause}; by {writer(version)} at {format_datetime(version.created_at)}",
     }

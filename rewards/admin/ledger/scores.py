@@ -3,8 +3,8 @@
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
-from rewards.admin.formatting import host_link, number, week
-from rewards.admin.leaderboard import LeaderboardAdmin
+from rewards.admin.formatting import format_number, format_week, host_link
+from rewards.admin.ledger.leaderboard import LeaderboardAdmin
 from rewards.models import Score
 
 
@@ -25,12 +25,12 @@ class ScoreAdmin(LeaderboardAdmin):
 
     @admin.display(description="lifetime")
     def lifetime_points(self, score: Score) -> str:
-        return number(score.lifetime)
+        return format_number(score.lifetime)
 
     @admin.display(description="weekly")
     def weekly_points(self, score: Score) -> str:
-        return f"{number(score.weekly)} ({week(score.week_start)})"
+        return f"{format_number(score.weekly)} ({format_week(score.week_start)})"
 
     @admin.display(description="daily")
     def daily_points(self, score: Score) -> str:
-        return f"{number(score.daily)} ({score.daily_date})"
+        return f"{format_number(score.daily)} ({score.daily_date})"

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from rewards.admin.formatting import number, week
-from rewards.admin.leaderboard import cells, week_query
+from rewards.admin.formatting import format_number, format_week
+from rewards.admin.ledger.leaderboard import cells, week_query
 from rewards.choices import Cadence, RuleType
 from rewards.engine.business_days import (
     ONE_WEEK,
@@ -52,7 +52,7 @@ HEALTH = {
 """States worth a word, the worst first, and their colours."""
 
 
-def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Return what the first page shows, in a number of queries that no data changes.
 
     The theme calls this for the admin's index. The sums are the run journal's.
@@ -76,7 +76,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         ],
         "by_day": _table(totals),
         "leaders": [
-            (title, week(first), week_query(first), _leaders(first))
+            (title, format_week(first), week_query(first), _leaders(first))
             for title, first in (
                 ("Top hosts of the latest week", monday),
                 ("Top hosts of the week before", monday - ONE_WEEK),
@@ -128,10 +128,10 @@ def _latest(day: date) -> dict[str, Any]:
     return {
         "day": str(day),
         "share": f"{100 * total.hosts_rewarded / total.hosts:.0f} %" if total.hosts else "0 %",
-        "rewarded": number(total.hosts_rewarded),
-        "active": number(total.hosts),
-        "awards": number(total.awards),
-        "points": number(total.points),
+        "rewarded": format_number(total.hosts_rewarded),
+        "active": format_number(total.hosts),
+        "awards": format_number(total.awards),
+        "points": format_number(total.points),
     }
 
 
@@ -143,9 +143,9 @@ def _week(totals: Iterable[DayTotal], monday: date, *, is_over: bool) -> dict[st
     latest, before = points[monday], points[monday - ONE_WEEK]
     change = round(100 * (latest - before) / before) if before and is_over else None
     return {
-        "name": week(monday),
-        "points": number(latest),
-        "before": number(before),
+        "name": format_week(monday),
+        "points": format_number(latest),
+        "before": format_number(before),
         "change": None if change is None else f"{change:+,} %",
         "is_less": latest < before,
     }
@@ -217,7 +217,9 @@ def _table(totals: Iterable[DayTotal]) -> dict[str, Any]:
             [
                 str(day),
                 *(
-                    f"{number(total.points)} ({number(total.awards)})" if total else "0"
+                    f"{format_number(total.points)} ({format_number(total.awards)})"
+                    if total
+                    else "0"
                     for total in (values.get((day, rule_type)) for rule_type in RuleType)
                 ),
             ]

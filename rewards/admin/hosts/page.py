@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from rewards.admin.formatting import link, number, week
+from rewards.admin.formatting import format_number, format_week, link
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.engine.business_days import (
     FIRST_DAY,
@@ -98,11 +98,15 @@ def _scores(host: Host) -> list[dict[str, str]]:
     if score is None:
         return [{"title": "Lifetime", "value": "0", "note": "no award yet"}]
     return [
-        {"title": "Lifetime", "value": number(score.lifetime), "note": "all awards"},
-        {"title": "Weekly", "value": number(score.weekly), "note": week(score.week_start)},
+        {"title": "Lifetime", "value": format_number(score.lifetime), "note": "all awards"},
+        {
+            "title": "Weekly",
+            "value": format_number(score.weekly),
+            "note": format_week(score.week_start),
+        },
         {
             "title": "Daily",
-            "value": number(score.daily),
+            "value": format_number(score.daily),
             "note": f"{score.daily_date:%A}, {score.daily_date}",
         },
     ]
@@ -140,7 +144,9 @@ def _day_cell(host: Host, known: _Known, day: date, today: date) -> Cell:
 def _week_cell(host: Host, known: _Known, monday: date) -> Cell:
     points = sum(award.points for award in known.weekly.get(monday, ()))
     active = sum(day in known.activity for day in week_days(monday))
-    return _cell(host, monday, f"{week(monday)}, {active} active days", points, is_active=False)
+    return _cell(
+        host, monday, f"{format_week(monday)}, {active} active days", points, is_active=False
+    )
 
 
 def _cell(host: Host, day: date, name: str, points: int, *, is_active: bool) -> Cell:
@@ -187,10 +193,10 @@ def _month_row(host: Host, known: _Known, day: date) -> list[str | SafeString]:
         format_html(
             '<a class="text-link" href="{}">{}</a>', explain_url(host.pk, day), f"{day:%a} {day}"
         ),
-        number(sum(award.points for award in awards)) if awards else "–",  # noqa: RUF001 - nothing to show
-        number(did.logins) if did else "0",
-        number(did.audio_calls) if did else "0",
-        number(did.video_calls) if did else "0",
+        format_number(sum(award.points for award in awards)) if awards else "–",  # noqa: RUF001 - nothing to show
+        format_number(did.logins) if did else "0",
+        format_number(did.audio_calls) if did else "0",
+        format_number(did.video_calls) if did else "0",
         format_html_join(", ", "{}", ((_award(award),) for award in awards)),
     ]
 

@@ -6,11 +6,12 @@ from typing import Any
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from rewards.admin.formatting import host_link, number, terms
+from rewards.admin.formatting import format_number, format_threshold, host_link
 from rewards.choices import RULE_TYPE_SPECS, Cadence
 from rewards.engine.values import Rule
 from rewards.reports.preview import Preview, PreviewPeriod
 from rewards.selectors.distribution import Reached
+from rewards.wording import count
 
 COLUMNS = {
     "hosts": "Active hosts",
@@ -46,7 +47,7 @@ def shown(preview: Preview) -> dict[str, Any]:
         ],
         "gaining": _hosts(preview.gaining),
         "losing": _hosts(preview.losing),
-        "just_missed": number(total.just_missed),
+        "just_missed": format_number(total.just_missed),
         "chart": json.dumps(_chart(preview)),
         "table": {
             "headers": ["Week of" if is_weekly else "Business day", *COLUMNS.values()],
@@ -59,7 +60,7 @@ def shown(preview: Preview) -> dict[str, Any]:
 def _terms(rule: Rule | None) -> str:
     if rule is None:
         return ""
-    return f"{terms(rule.rule_type, rule.threshold)} for {number(rule.points)} points"
+    return f"{format_threshold(rule.rule_type, rule.threshold)} for {count(rule.points, 'point')}"
 
 
 def _figure(title: str, now: int, then: int) -> dict[str, str]:
@@ -67,8 +68,8 @@ def _figure(title: str, now: int, then: int) -> dict[str, str]:
     share = f" ({change / now:+.0%})" if now and change else ""
     return {
         "title": title,
-        "value": number(then),
-        "note": f"now {number(now)}: {f'{change:+,}{share}' if change else 'no change'}",
+        "value": format_number(then),
+        "note": f"now {format_number(now)}: {f'{change:+,}{share}' if change else 'no change'}",
     }
 
 
@@ -84,12 +85,12 @@ def _named(reached: Reached) -> SafeString:
     return format_html_join(
         ", ",
         "{} ({}×)",  # noqa: RUF001 - times
-        ((host_link(user, name), number(often)) for user, name, often in reached.most_often),
+        ((host_link(user, name), format_number(often)) for user, name, often in reached.most_often),
     )
 
 
 def _row(label: str, period: PreviewPeriod) -> list[str]:
-    return [label, *(number(getattr(period, field)) for field in COLUMNS)]
+    return [label, *(format_number(getattr(period, field)) for field in COLUMNS)]
 
 
 def _chart(preview: Preview) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from rewards.admin.day_filter import DayRangeFilter
-from rewards.admin.formatting import duration, moment, number, period
-from rewards.admin.run_journal import JournalAdmin
+from rewards.admin.formatting import format_datetime, format_duration, format_number, format_period
+from rewards.admin.runs.journal import JournalAdmin
 from rewards.admin.theme import badge
 from rewards.choices import BatchStatus, RuleType, RunStatus
 from rewards.models import AwardBatch, AwardRun
@@ -69,7 +69,7 @@ class RunAdmin(JournalAdmin):
 
     @admin.display(description="reference date")
     def period(self, run: AwardRun) -> str:
-        return period(run.cadence, run.reference_date)
+        return format_period(run.cadence, run.reference_date)
 
     @badge(description="status", colours=STATUS_COLOURS)
     def state(self, run: AwardRun) -> tuple[str, str]:
@@ -77,33 +77,33 @@ class RunAdmin(JournalAdmin):
 
     @admin.display(description="started at")
     def started(self, run: AwardRun) -> str | None:
-        return moment(run.started_at)
+        return format_datetime(run.started_at)
 
     @admin.display(description="finished at", empty_value="not yet")
     def finished(self, run: AwardRun) -> str | None:
-        return moment(run.finished_at)
+        return format_datetime(run.finished_at)
 
     @admin.display(description="took", empty_value="not finished")
     def took(self, run: AwardRun) -> str | None:
         if run.finished_at is None:
             return None
-        return duration(round((run.finished_at - run.started_at).total_seconds()))
+        return format_duration(round((run.finished_at - run.started_at).total_seconds()))
 
     @admin.display(description="hosts evaluated")
     def hosts(self, run: AwardRun) -> str:
-        return number(run.hosts_evaluated)
+        return format_number(run.hosts_evaluated)
 
     @admin.display(description="awards")
     def award_count(self, run: AwardRun) -> str:
-        return number(run.awards)
+        return format_number(run.awards)
 
     @admin.display(description="points")
     def point_sum(self, run: AwardRun) -> str:
-        return number(run.points)
+        return format_number(run.points)
 
     @admin.display(description="activity seen")
     def events(self, run: AwardRun) -> str:
-        return f"{number(run.events_seen)} logins and completed calls when it began"
+        return f"{format_number(run.events_seen)} logins and completed calls when it began"
 
     def change_view(
         self,
@@ -129,12 +129,16 @@ def _details(run: AwardRun) -> dict[str, Any]:
         "by_rule": {
             "headers": ["Rule type", "Awards", "Points"],
             "rows": [
-                [RuleType(rule_type).label, number(sums["awards"]), number(sums["points"])]
+                [
+                    RuleType(rule_type).label,
+                    format_number(sums["awards"]),
+                    format_number(sums["points"]),
+                ]
                 for rule_type, sums in sorted(run.by_rule.items())
             ],
         },
         "batches": ", ".join(
-            f"{number(statuses[status])} {status.label.lower()}"
+            f"{format_number(statuses[status])} {status.label.lower()}"
             for status in BatchStatus
             if statuses[status]
         ),

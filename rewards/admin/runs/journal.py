@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from rewards.admin.big_list import ReadOnlyAdmin
 from rewards.admin.fields import DayField, DayInput
-from rewards.admin.formatting import duration, moment, number
+from rewards.admin.formatting import format_datetime, format_duration, format_number
 from rewards.admin.theme import SelectWidget
 from rewards.choices import Cadence, RunStatus
 from rewards.engine.periods import Period, PeriodState, PeriodStatus, due_periods
@@ -26,6 +26,7 @@ from rewards.selectors.periods import period_statuses
 from rewards.selectors.runs import RunTotals, open_runs, run_totals
 from rewards.services.awarding.run import RunReport
 from rewards.services.run_requests import RequestOutcome, request_due, request_run
+from rewards.wording import count
 
 PERIODS = 40
 """Days and weeks on a page: five weeks of them."""
@@ -160,8 +161,8 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
                         "is_alive": states.get(Period(Cadence(run.cadence), run.reference_date))
                         == PeriodState.RUNNING,
                         "percent": 100 * run.batches_done // run.batches if run.batches else 100,
-                        "text": f"{number(run.batches_done)} of {number(run.batches)} batches, "
-                        f"{number(run.awards)} awards since {moment(run.started_at)}",
+                        "text": f"{run.batches_done:,} of {count(run.batches, 'batch', 'batches')}, "  # noqa: E501
+                        f"{count(run.awards, 'award')} since {format_datetime(run.started_at)}",
                     }
                     for run in open_runs()
                 ],
@@ -192,14 +193,14 @@ def _row(shown: PeriodStatus, total: RunTotals | None) -> dict[str, Any]:
         f"&cadence__exact={period.cadence}",
         "state": str(shown.state),
         "colour": STATE_COLOURS.get(shown.state, ""),
-        "late": number(shown.late) if shown.late else "",
+        "late": format_number(shown.late) if shown.late else "",
         "total": total
         and {
-            "hosts": number(total.hosts),
-            "rewarded": number(total.hosts_rewarded),
-            "awards": number(total.awards),
-            "points": number(total.points),
-            "took": duration(round(total.seconds)),
+            "hosts": format_number(total.hosts),
+            "rewarded": format_number(total.hosts_rewarded),
+            "awards": format_number(total.awards),
+            "points": format_number(total.points),
+            "took": format_duration(round(total.seconds)),
             "attempts": total.attempts,
         },
         "wants_a_run": shown.state in WANTS_A_RUN,
@@ -214,8 +215,8 @@ def _outcome(run: RunReport) -> str:
         return f"{name}: {run.status}. {run.error}"
     counts = run.counts
     return (
-        f"{name}: {number(counts.points)} points in {number(counts.awards)} new awards; "
-        f"{number(counts.hosts_evaluated)} hosts evaluated."
+        f"{name}: {count(counts.points, 'point')} in {count(counts.awards, 'new award')}; "
+        f"{count(counts.hosts_evaluated, 'host')} evaluated."
     )
 
 

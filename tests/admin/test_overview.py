@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.urls import reverse
 
-from rewards.admin import dashboard
+from rewards.admin import overview
 from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger
 from rewards.models import AwardRun, DailyActivity, Host
 from rewards.selectors.ledger import totals_by_rule
@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch):
-    monkeypatch.setattr(dashboard.timezone, "now", lambda: NOW)
+    monkeypatch.setattr(overview.timezone, "now", lambda: NOW)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_the_charts_show_what_the_ledger_holds(client, login, awarded):
         assert sum(points["datasets"][position]["data"]) == total.points
         assert sum(awards["datasets"][position]["data"]) == total.awards
     assert points["labels"][-1] == "22 Nov"
-    assert len(points["labels"]) == dashboard.DAYS
+    assert len(points["labels"]) == overview.DAYS
 
 
 def test_a_run_that_is_not_over_shows_what_it_has_written(client, login, awarded):

@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from rewards.admin.formatting import duration, link, moment, number, period_of_rule
-from rewards.admin.host_page import explain_url
+from rewards.admin.formatting import (
+    format_datetime,
+    format_duration,
+    format_rule_period,
+    link,
+)
+from rewards.admin.hosts.page import explain_url
 from rewards.choices import RULE_TYPE_SPECS, Cadence
 from rewards.engine.business_days import FIRST_DAY, LAST_DAY, ONE_DAY
 from rewards.models import DailyActivity, Host
 from rewards.reports.explain.explanation import Explanation, Outcome, RuleExplanation, explain
+from rewards.wording import count
 
 COLOURS = {
     Outcome.AWARDED: "success",
@@ -59,7 +65,7 @@ def _card(rule: RuleExplanation) -> RuleCard:
     measured = rule.award.measured if rule.award else rule.measured
     return RuleCard(
         title=rule.rule_type.label,
-        period=period_of_rule(rule.rule_type, rule.reference_date),
+        period=format_rule_period(rule.rule_type, rule.reference_date),
         outcome=rule.outcome,
         colour=COLOURS[rule.outcome],
         sentence=rule.sentence,
@@ -78,7 +84,7 @@ def _details(rule: RuleExplanation) -> list[tuple[str, Any]]:
         text = f"{terms if version.is_active else 'paused'}, from {version.starts_on}"
         details.append(("Version in force", link(text, "rewards_rewardrule_change", version.pk)))
     if award is not None:
-        text = f"{award.points:,} points, written at {moment(award.created_at)}"
+        text = f"{award.points:,} points, written at {format_datetime(award.created_at)}"
         details.append(("Ledger", link(text, "rewards_scorehistory_change", award.pk)))
     if run is not None:
         cadence = "weekly" if RULE_TYPE_SPECS[rule.rule_type].cadence == Cadence.WEEKLY else "daily"
@@ -93,14 +99,14 @@ def _did(day: DailyActivity | None) -> str:
     if day is None:
         return "Nothing that counts on this day."
     calls = ", ".join(
-        f"{number(count)} {kind} call{'' if count == 1 else 's'} ({duration(seconds)})"
-        for kind, count, seconds in (
+        f"{count(number, f'{kind} call')} ({format_duration(seconds)})"
+        for kind, number, seconds in (
             ("audio", day.audio_calls, day.audio_seconds),
             ("video", day.video_calls, day.video_seconds),
         )
-        if count
+        if number
     )
-    logins = f"{number(day.logins)} login{'' if day.logins == 1 else 's'}"
+    logins = count(day.logins, "login")
     return f"{logins}{f' and completed calls: {calls}' if calls else ', no completed call'}."
 
 

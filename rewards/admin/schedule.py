@@ -19,7 +19,7 @@ from django_celery_beat.models import (
 
 from rewards.admin.big_list import BigListAdmin
 from rewards.admin.fields import WholeNumberField
-from rewards.admin.formatting import moment, number
+from rewards.admin.formatting import format_datetime, format_number
 from rewards.admin.staff import changes
 
 MOST_MINUTES = 60
@@ -71,11 +71,11 @@ class ScheduleAdmin(BigListAdmin[PeriodicTask]):
 
     @admin.display(description="last rung at", empty_value="never")
     def last_rung(self, task: PeriodicTask) -> str | None:
-        return moment(task.last_run_at)
+        return format_datetime(task.last_run_at)
 
     @admin.display(description="times rung")
     def times(self, task: PeriodicTask) -> str:
-        return number(task.total_run_count)
+        return format_number(task.total_run_count)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
