@@ -4,7 +4,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from rewards.choices import ActivityKind, BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.choices import (
+    RULE_TYPE_SPECS,
+    ActivityKind,
+    BatchStatus,
+    Cadence,
+    RuleType,
+    RunStatus,
+    RunTrigger,
+)
+from rewards.engine.evaluators import EVALUATORS
 from rewards.exceptions import UnknownHost
 from rewards.models import ScoreHistory
 from rewards.reports.explain.explanation import Outcome, explain
@@ -16,6 +25,7 @@ from tests.factories import (
     DailyActivityFactory,
     HostFactory,
     RewardRuleFactory,
+    ScoreHistoryFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -59,7 +69,7 @@ def audio_rule(db):
     return RewardRuleFactory(rule_type=AUDIO, threshold=5, points=50)
 
 
-def test_an_award_is_explained_by_its_ledger_row_and_the_run_that_wrote_it(host, audio_rule):
+def test_an_award_has_its_ledger_row_and_its_run(host, audio_rule):
     DailyActivityFactory(user=host, audio_calls=6)
     award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
     AwardRunFactory(attempt=2)  # a later run, which awarded nothing
@@ -68,21 +78,21 @@ def test_an_award_is_explained_by_its_ledger_row_and_the_run_that_wrote_it(host,
 
     award = ScoreHistory.objects.get()
     assert (rule.outcome, rule.award, rule.run) == (Outcome.AWARDED, award, award.run)
-    assert rule.sentence == "6 of 5 completed audio calls: paid 50 points."
+    assert rule.sentence == "6 completed audio calls (5 needed): paid 50 points."
 
 
-def test_a_miss_names_what_was_counted_and_what_was_asked_for(host, audio_rule):
+def test_a_miss_has_the_count_and_the_threshold(host, audio_rule):
     DailyActivityFactory(user=host, audio_calls=4)
     AwardRunFactory()
 
     rule = explained(host)
 
     assert (rule.outcome, rule.measured, rule.version) == (Outcome.NOT_EARNED, 4, audio_rule)
-    assert rule.sentence == "4 of 5 completed audio calls."
+    assert rule.sentence == "4 completed audio calls (5 needed)."
     assert rule.notes == ()
 
 
-def test_a_miss_shows_what_happened_around_the_bounds_of_the_day(host, audio_rule):
+def test_a_miss_notes_events_around_the_day(host, audio_rule):
     audio_call(host, at(23, 51, day=15))
     audio_call(host, at(0, 7, day=17))
     audio_call(host, at(0, 59, day=17))
@@ -96,7 +106,7 @@ def test_a_miss_shows_what_happened_around_the_bounds_of_the_day(host, audio_rul
     )
 
 
-def test_a_miss_shows_calls_too_short_to_count(host, audio_rule, settings):
+def test_a_miss_notes_calls_too_short_to_count(host, audio_rule, settings):
     settings.REWARDS_MIN_CALL_SECONDS = 10
     for minute in range(4):
         audio_call(host, at(12, minute), seconds=9)
@@ -107,14 +117,14 @@ def test_a_miss_shows_calls_too_short_to_count(host, audio_rule, settings):
     )
 
 
-def test_times_are_those_of_the_business_zone(host, audio_rule, settings):
+def test_times_are_in_the_business_time_zone(host, audio_rule, settings):
     settings.REWARDS_TIME_ZONE = "Asia/Kolkata"
     audio_call(host, at(18, 37), business_date=date(2026, 11, 17))
 
     assert explained(host).notes == ("1 more audio call at 00:07 belongs to the next day.",)
 
 
-def test_a_week_is_explained_by_its_days_and_its_own_bounds(host):
+def test_a_week_has_its_own_days_and_bounds(host):
     RewardRuleFactory(rule_type=WEEKLY, threshold=5)
     for offset in range(4):
         DailyActivityFactory(user=host, date=A_MONDAY + timedelta(days=offset))
@@ -125,16 +135,16 @@ def test_a_week_is_explained_by_its_days_and_its_own_bounds(host):
     explanation = explain(external_id="alice", day=A_MONDAY + timedelta(days=2), now=NOW)
     rule = explanation.rules[-1]
 
-    assert [did is not None for did in explanation.week.values()] == [True] * 4 + [False] * 3
+    assert explanation.active_days == [A_MONDAY + timedelta(days=n) for n in range(4)]
     assert (rule.rule_type, rule.reference_date) == (WEEKLY, A_MONDAY)
-    assert rule.sentence == "4 of 5 active days."
+    assert rule.sentence == "4 active days (5 needed)."
     assert rule.notes == (
         "1 more login at Mon 00:07 belongs to the next week.",
         "1 audio call at Fri 12:00 was too short to count (under 1 s).",
     )
 
 
-def test_a_paused_rule_says_since_when(host):
+def test_a_paused_rule_has_its_date(host):
     RewardRuleFactory(rule_type=AUDIO, starts_on=date(2026, 1, 1))
     RewardRuleFactory(rule_type=AUDIO, starts_on=date(2026, 11, 10), is_active=False)
 
@@ -142,17 +152,17 @@ def test_a_paused_rule_says_since_when(host):
 
     assert (rule.outcome, rule.sentence) == (
         Outcome.PAUSED,
-        "The rule is paused from 2026-11-10 on.",
+        "The rule has been paused since 2026-11-10.",
     )
 
 
-def test_a_rule_without_a_version_yet_says_so(host):
+def test_a_rule_without_a_version_in_force(host):
     RewardRuleFactory(rule_type=AUDIO, starts_on=A_MONDAY + timedelta(days=1))
 
     rule = explained(host)
 
     assert (rule.outcome, rule.version) == (Outcome.NO_VERSION, None)
-    assert rule.sentence == "No version of this rule was in force on 2026-11-16 yet."
+    assert rule.sentence == "No version of this rule was in force on 2026-11-16."
 
 
 def test_a_week_is_evaluated_by_the_version_of_its_sunday(host):
@@ -171,7 +181,7 @@ def test_a_week_is_evaluated_by_the_version_of_its_sunday(host):
         (WEEKLY, A_SUNDAY, Outcome.NOT_EARNED),
     ],
 )
-def test_a_host_who_had_left_is_told_apart_from_one_who_missed(rule_type, left_on, outcome):
+def test_an_ineligible_host_differs_from_a_miss(rule_type, left_on, outcome):
     RewardRuleFactory(rule_type=rule_type, threshold=5)
 
     rule = explained(HostFactory(left_on=left_on), rule_type)
@@ -180,34 +190,37 @@ def test_a_host_who_had_left_is_told_apart_from_one_who_missed(rule_type, left_o
     assert (str(left_on) in rule.sentence) == (outcome == Outcome.NOT_ACTIVE)
 
 
-def test_someone_who_is_no_host_is_told_so(audio_rule):
+def test_a_user_who_is_not_a_host(audio_rule):
     rule = explained(HostFactory(external_id="bob", is_host=False))
 
     assert (rule.outcome, rule.sentence) == (
         Outcome.NOT_ACTIVE,
-        "bob is not a host and earns nothing.",
+        "bob is not a host.",
     )
 
 
 @pytest.mark.parametrize(
     ("rule_type", "day", "sentence"),
     [
-        (AUDIO, TODAY, "2 of 5 completed audio calls so far; 2026-11-24 has not ended."),
-        (AUDIO, TODAY + timedelta(days=1), "2026-11-25 is in the future; the business day is "),
-        (WEEKLY, TODAY, "1 of 5 active days so far; week 2026-11-23 has not ended."),
+        (AUDIO, TODAY, "2 completed audio calls (5 needed) so far; 2026-11-24 has not ended."),
+        (
+            AUDIO,
+            TODAY + timedelta(days=1),
+            "The business day is 2026-11-24; 2026-11-25 is in the future.",
+        ),
+        (WEEKLY, TODAY, "1 active day (5 needed) so far; week 2026-11-23 has not ended."),
     ],
 )
-def test_a_period_that_has_not_ended_says_how_far_it_has_come(host, rule_type, day, sentence):
+def test_a_period_that_has_not_ended_has_its_count_so_far(host, rule_type, day, sentence):
     RewardRuleFactory(rule_type=rule_type, threshold=5)
     DailyActivityFactory(user=host, date=TODAY, audio_calls=2)
 
     rule = explained(host, rule_type, day)
 
-    assert rule.outcome == Outcome.NOT_CLOSED
-    assert rule.sentence.startswith(sentence)
+    assert (rule.outcome, rule.sentence) == (Outcome.NOT_CLOSED, sentence)
 
 
-def test_what_was_earned_on_a_day_that_was_not_run_waits_for_its_run(host, audio_rule):
+def test_an_earned_award_waits_for_the_first_run(host, audio_rule):
     DailyActivityFactory(user=host, audio_calls=5)
     AwardRunFactory(cadence=Cadence.WEEKLY)
 
@@ -215,22 +228,24 @@ def test_what_was_earned_on_a_day_that_was_not_run_waits_for_its_run(host, audio
 
     assert (rule.outcome, rule.run) == (Outcome.NOT_RUN, None)
     assert rule.sentence == (
-        "5 of 5 completed audio calls: earned, but 2026-11-16 has not been run yet; "
-        "its run pays 50 points."
+        "5 completed audio calls (5 needed): earned, not paid yet. "
+        "The first run of 2026-11-16 pays 50 points."
     )
 
 
-def test_a_run_that_has_not_finished_is_named(host, audio_rule):
+def test_a_run_that_has_not_finished(host, audio_rule):
     DailyActivityFactory(user=host, audio_calls=5)
     AwardRunFactory(attempt=3, status=RunStatus.RUNNING, finished_at=None)
 
     rule = explained(host)
 
     assert rule.outcome == Outcome.INTERRUPTED
-    assert "attempt 3 has not come to its end" in rule.sentence
+    assert rule.sentence.endswith(
+        "Attempt 3 has not finished; finishing it, or running 2026-11-16 again, pays 50 points."
+    )
 
 
-def test_a_batch_that_failed_gives_its_cause(host, audio_rule):
+def test_a_failed_batch_has_its_error(host, audio_rule):
     DailyActivityFactory(user=host, audio_calls=5)
     run = AwardRunFactory(status=RunStatus.PARTIAL)
     failed = {"status": BatchStatus.FAILED, "finished_at": run.finished_at}
@@ -243,10 +258,13 @@ def test_a_batch_that_failed_gives_its_cause(host, audio_rule):
     rule = explained(host)
 
     assert rule.outcome == Outcome.FAILED
-    assert "(poison); running 2026-11-16 again pays 50 points." in rule.sentence
+    assert rule.sentence.endswith(
+        "The host's batch failed in attempt "
+        f"{run.attempt} (poison); running 2026-11-16 again pays 50 points."
+    )
 
 
-def test_activity_that_came_after_the_run_is_paid_by_the_next_one(host, audio_rule):
+def test_late_activity_is_paid_by_the_next_run(host, audio_rule):
     run = AwardRunFactory()
     audio_call(host, at(12), received_at=run.started_at - timedelta(hours=1))
     for minute in range(1, 5):
@@ -256,19 +274,22 @@ def test_activity_that_came_after_the_run_is_paid_by_the_next_one(host, audio_ru
     rule = explained(host)
 
     assert rule.outcome == Outcome.DUE
-    assert rule.sentence.endswith("the next run of 2026-11-16 pays 50 points.")
+    assert rule.sentence.endswith(
+        f"It was not earned when attempt {run.attempt} evaluated it; "
+        "the next run of 2026-11-16 pays 50 points."
+    )
     assert rule.notes == (
-        "4 audio calls at 12:01, 12:02, 12:03, … came in after the latest run had begun on "
+        "4 audio calls at 12:01, 12:02, 12:03, … arrived after the latest run started on "
         "2026-11-17 at 00:05.",
     )
 
 
-def test_an_unknown_host_is_one_sentence(db):
-    with pytest.raises(UnknownHost, match=r"^no host has the external id 'nobody'\.$"):
+def test_an_unknown_host_is_refused(db):
+    with pytest.raises(UnknownHost, match=r"^No host has the external id 'nobody'\.$"):
         explain(external_id="nobody", day=A_MONDAY, now=NOW)
 
 
-def test_an_explanation_takes_the_same_queries_whatever_there_is_to_explain(host):
+def test_an_explanation_takes_ten_queries_at_most(host):
     counts = []
     for busy in (False, True):
         if busy:
@@ -290,3 +311,61 @@ def test_an_explanation_takes_the_same_queries_whatever_there_is_to_explain(host
     # failed, events near the bounds, short calls, late events.
     assert counts[1] == 10
     assert counts[0] <= counts[1]
+
+
+def test_an_explanation_as_json():
+    rule = RewardRuleFactory(threshold=2, points=30)
+    host = HostFactory(external_id="alice")
+    DailyActivityFactory(user=host, logins=3)
+    award = ScoreHistoryFactory(user=host, rule=rule, measured=3)
+
+    answer = explain(external_id="alice", day=A_MONDAY + timedelta(days=1), now=NOW).to_dict()
+    monday = explain(external_id="alice", day=A_MONDAY, now=NOW).to_dict()
+
+    assert {key: answer[key] for key in ("host", "date", "active_days")} == {
+        "host": "alice",
+        "date": "2026-11-17",
+        "active_days": ["2026-11-16"],
+    }
+    assert answer["rules"][0] == {
+        "rule_type": "DAILY_LOGIN",
+        "reference_date": "2026-11-17",
+        "outcome": "not earned",
+        "sentence": "0 logins (2 needed).",
+        "notes": [],
+        "measured": 0,
+        "version": {"starts_on": "2026-01-01", "threshold": 2, "points": 30, "is_active": True},
+        "award": None,
+        "run": None,
+    }
+    assert monday["rules"][0]["award"] == {
+        "id": award.pk,
+        "points": 30,
+        "measured": 3,
+        "threshold": 2,
+        "written_at": award.created_at.isoformat(),
+    }
+    assert monday["rules"][0]["run"] == {
+        "id": award.run.pk,
+        "attempt": award.run.attempt,
+        "status": "done",
+    }
+    assert [rule["reference_date"] for rule in answer["rules"]] == ["2026-11-17"] * 3 + [
+        "2026-11-16"
+    ]
+
+
+def test_metrics_of_a_week_note_short_calls_on_active_days_too(host, monkeypatch):
+    """Only a metric of active days is complete on a day that is active anyway."""
+    weekly = RULE_TYPE_SPECS[WEEKLY]._replace(metric="audio_calls", noun="completed audio call")
+    monkeypatch.setitem(RULE_TYPE_SPECS, WEEKLY, weekly)
+    monkeypatch.setitem(EVALUATORS, WEEKLY, EVALUATORS[AUDIO])
+    RewardRuleFactory(rule_type=WEEKLY, threshold=5)
+    DailyActivityFactory(user=host, audio_calls=2)
+    DailyActivityFactory(user=host, audio_calls=2, date=A_SUNDAY)
+    audio_call(host, at(12), seconds=0)
+
+    rule = explained(host, WEEKLY)
+
+    assert rule.sentence == "4 completed audio calls (5 needed)."
+    assert rule.notes == ("1 audio call at Mon 12:00 was too short to count (under 1 s).",)

@@ -146,7 +146,7 @@ class HostAdmin(BigListAdmin[Host]):
         text = search_term.strip()
         if not text:
             return queryset, False
-        named = hosts_named(name=text, most=MAX_NAMED)
+        named = hosts_named(name=text, limit=MAX_NAMED)
         return queryset.filter(Q(external_id__startswith=text) | Q(pk__in=named)), False
 
     # Writing

@@ -1,15 +1,17 @@
-"""Why a host has, or has not, what it has for a date: answered from what is written down."""
+"""Why a host has, or has not, each award of a date: answered from what is stored."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
-from rewards.engine.business_days import monday_of, sunday_of, week_days
+from rewards.engine.business_days import monday_of
+from rewards.engine.periods import Period
 from rewards.exceptions import UnknownHost
 from rewards.models import AwardRun, DailyActivity, RewardRule, ScoreHistory, User
+from rewards.reports.explain.host_period import HostPeriod, read_host_periods
 from rewards.reports.explain.notes import notes_on
 from rewards.reports.explain.outcome import Outcome, outcome_of
-from rewards.reports.explain.period import Period, read_periods
 from rewards.selectors import hosts
 from rewards.selectors.rules import versions_in_force
 from rewards.selectors.time_zone import business_time_zone
@@ -19,7 +21,7 @@ __all__ = ["Explanation", "Outcome", "RuleExplanation", "explain"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleExplanation:
-    """One rule: what it asked for, what was counted, and what came of it."""
+    """One rule: its version, the count that it was evaluated by, and the result."""
 
     rule_type: RuleType
     reference_date: date
@@ -34,10 +36,37 @@ class RuleExplanation:
     run: AwardRun | None
     """The run that wrote the award; without one, the latest run of the period."""
 
+    def to_dict(self) -> dict[str, Any]:
+        version, award, run = self.version, self.award, self.run
+        return {
+            "rule_type": self.rule_type.value,
+            "reference_date": self.reference_date.isoformat(),
+            "outcome": self.outcome.value,
+            "sentence": self.sentence,
+            "notes": list(self.notes),
+            "measured": self.measured,
+            "version": version
+            and {
+                "starts_on": version.starts_on.isoformat(),
+                "threshold": version.threshold,
+                "points": version.points,
+                "is_active": version.is_active,
+            },
+            "award": award
+            and {
+                "id": award.pk,
+                "points": award.points,
+                "measured": award.measured,
+                "threshold": award.threshold,
+                "written_at": award.created_at.isoformat(),
+            },
+            "run": run and {"id": run.pk, "attempt": run.attempt, "status": run.status},
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A host and a date, rule by rule, and the week that the date belongs to."""
+    """A host and a date: every rule, and the week of the date."""
 
     host: User
     day: date
@@ -45,45 +74,65 @@ class Explanation:
     """The seven days, in order; None where the host was not active."""
     rules: tuple[RuleExplanation, ...]
 
+    @property
+    def active_days(self) -> list[date]:
+        return [day for day, activity in self.week.items() if activity is not None]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "host": self.host.external_id,
+            "date": self.day.isoformat(),
+            "active_days": [day.isoformat() for day in self.active_days],
+            "rules": [rule.to_dict() for rule in self.rules],
+        }
+
 
 def explain(*, external_id: str, day: date, now: datetime) -> Explanation:
     """Return why the host has, or has not, each award of `day` and of its week.
 
-    In a fixed number of queries, and nothing is written. Raises UnknownHost.
+    A fixed number of queries; writes nothing. Raises UnknownHost.
     """
-    user = hosts.user_named(external_id=external_id)
+    user = hosts.user_by_external_id(external_id=external_id)
     if user is None:
-        raise UnknownHost(f"no host has the external id {external_id!a:.80}.")
-    monday = monday_of(day)
-    week = week_days(monday)
-    spans = {Cadence.DAILY: [day], Cadence.WEEKLY: week}
-
-    activity = hosts.activity_of_host(user=user.pk, days=week)
+        raise UnknownHost(f"No host has the external id {external_id!a:.80}.")
+    periods = {
+        Cadence.DAILY: Period(Cadence.DAILY, day),
+        Cadence.WEEKLY: Period(Cadence.WEEKLY, monday_of(day)),
+    }
+    week = periods[Cadence.WEEKLY]
+    activity = hosts.activity_of_host(user=user.pk, days=week.days)
     awards = {
         (award.rule_type, award.reference_date): award
-        for award in hosts.awards_of_host(user=user.pk, reference_dates={day, monday})
+        for award in hosts.awards_of_host(
+            user=user.pk, reference_dates={period.reference_date for period in periods.values()}
+        )
     }
     versions = {
-        Cadence.DAILY: versions_in_force(day=day),
-        Cadence.WEEKLY: versions_in_force(day=sunday_of(monday)),
+        cadence: versions_in_force(day=period.last_day) for cadence, period in periods.items()
     }
-    zone = business_time_zone()
-    periods = read_periods(user=user, spans=spans, activity=activity, now=now, zone=zone)
+    host_periods = read_host_periods(
+        user=user,
+        day=periods[Cadence.DAILY],
+        week=week,
+        activity=activity,
+        now=now,
+        zone=business_time_zone(),
+    )
 
     def rule(rule_type: RuleType) -> RuleExplanation:
         cadence = RULE_TYPE_SPECS[rule_type].cadence
         return _explain_rule(
             user,
             rule_type,
-            periods[cadence],
+            host_periods[cadence],
             versions[cadence].get(rule_type),
-            awards.get((rule_type.value, spans[cadence][0])),
+            awards.get((rule_type.value, periods[cadence].reference_date)),
         )
 
     return Explanation(
         host=user,
         day=day,
-        week={each: activity.get(each) for each in week},
+        week={day: activity.get(day) for day in week.days},
         rules=tuple(rule(rule_type) for rule_type in RuleType),
     )
 
@@ -91,27 +140,27 @@ def explain(*, external_id: str, day: date, now: datetime) -> Explanation:
 def _explain_rule(
     user: User,
     rule_type: RuleType,
-    period: Period,
+    host_period: HostPeriod,
     version: RewardRule | None,
     award: ScoreHistory | None,
 ) -> RuleExplanation:
-    measured = getattr(period.facts, RULE_TYPE_SPECS[rule_type].metric)
+    measured = getattr(host_period.facts, RULE_TYPE_SPECS[rule_type].metric)
     outcome, sentence = outcome_of(
         user=user,
         rule_type=rule_type,
-        period=period,
+        host_period=host_period,
         version=version,
         award=award,
         measured=measured,
     )
     return RuleExplanation(
         rule_type=rule_type,
-        reference_date=period.days[0],
+        reference_date=host_period.period.reference_date,
         version=version,
         measured=measured,
         outcome=outcome,
         sentence=sentence,
-        notes=tuple(notes_on(rule_type=rule_type, period=period, outcome=outcome)),
+        notes=tuple(notes_on(rule_type=rule_type, host_period=host_period, outcome=outcome)),
         award=award,
-        run=award.run if award else period.run,
+        run=award.run if award else host_period.run,
     )

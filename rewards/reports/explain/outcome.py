@@ -1,16 +1,18 @@
-"""What became of a rule for a host and a period, and the one reason that settles it."""
+"""The result of a rule for a host and a period, and the reason for it."""
 
 import enum
 
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType, RunStatus
 from rewards.engine.evaluators import evaluate
 from rewards.models import RewardRule, ScoreHistory, User
-from rewards.reports.explain.period import Period
+from rewards.reports.explain.host_period import HostPeriod
+from rewards.selectors.eligibility import is_eligible
 from rewards.selectors.rules import to_rule
+from rewards.wording import count
 
 
 class Outcome(enum.StrEnum):
-    """What became of a rule for a host and a period."""
+    """The result of a rule for a host and a period."""
 
     AWARDED = "awarded"
     NOT_ACTIVE = "host not active then"
@@ -28,60 +30,70 @@ def outcome_of(
     *,
     user: User,
     rule_type: RuleType,
-    period: Period,
+    host_period: HostPeriod,
     version: RewardRule | None,
     award: ScoreHistory | None,
     measured: int,
 ) -> tuple[Outcome, str]:
-    """Return the outcome and a sentence that says why: reasons are tried as awarding does."""
-    counted = RULE_TYPE_SPECS[rule_type].counted
+    """Return the outcome and a sentence with its reason; conditions are tested as awarding does."""
+    period, today = host_period.period, host_period.today
     if award is not None:
-        score = f"{award.measured:,} of {award.threshold:,} {counted}"
-        return Outcome.AWARDED, f"{score}: paid {award.points:,} points."
-    if not user.is_host:
-        return Outcome.NOT_ACTIVE, f"{user} is not a host and earns nothing."
-    if user.left_on is not None and period.days[-1] > user.left_on:
-        is_week = period.cadence == Cadence.WEEKLY
-        sunday = f"; a week counts as its Sunday, {period.days[-1]}" if is_week else ""
-        return Outcome.NOT_ACTIVE, f"{user.left_on} was the last day to earn on{sunday}."
+        score = _score(rule_type, award.measured, award.threshold)
+        return Outcome.AWARDED, f"{score}: paid {count(award.points, 'point')}."
+    if not is_eligible(user, day=period.last_day):
+        return Outcome.NOT_ACTIVE, _why_ineligible(user, host_period)
     if version is None:
-        return Outcome.NO_VERSION, f"No version of this rule was in force on {period.days[-1]} yet."
+        return Outcome.NO_VERSION, f"No version of this rule was in force on {period.last_day}."
     if not version.is_active:
-        return Outcome.PAUSED, f"The rule is paused from {version.starts_on} on."
-    if period.days[0] > period.today:
+        return Outcome.PAUSED, f"The rule has been paused since {version.starts_on}."
+    if period.reference_date > today:
         return (
             Outcome.NOT_CLOSED,
-            f"{period.name} is in the future; the business day is {period.today}.",
+            f"The business day is {today}; {period} is in the future.",
         )
 
-    score = f"{measured:,} of {version.threshold:,} {counted}"
-    if not period.is_closed:
-        return Outcome.NOT_CLOSED, f"{score} so far; {period.name} has not ended."
-    if not evaluate(to_rule(version), period.facts).is_earned:
+    score = _score(rule_type, measured, version.threshold)
+    if not host_period.is_closed:
+        return Outcome.NOT_CLOSED, f"{score} so far; {period} has not ended."
+    if not evaluate(to_rule(version), host_period.facts).is_earned:
         return Outcome.NOT_EARNED, f"{score}."
-    outcome, reason = _why_unpaid(period)
-    return outcome, f"{score}: earned, but {reason} pays {version.points:,} points."
+    outcome, reason = _why_unpaid(host_period)
+    return (
+        outcome,
+        f"{score}: earned, not paid yet. {reason} pays {count(version.points, 'point')}.",
+    )
 
 
-def _why_unpaid(period: Period) -> tuple[Outcome, str]:
-    """Return why what was earned is not in the ledger, and what will put it there."""
-    run = period.run
+def _score(rule_type: RuleType, measured: int, threshold: int) -> str:
+    return f"{count(measured, RULE_TYPE_SPECS[rule_type].noun)} ({threshold:,} needed)"
+
+
+def _why_ineligible(user: User, host_period: HostPeriod) -> str:
+    if not user.is_host:
+        return f"{user} is not a host."
+    sunday = ""
+    if host_period.period.cadence == Cadence.WEEKLY:
+        sunday = f"; a week needs its Sunday, {host_period.period.last_day}"
+    return f"The last day of the host was {user.left_on}{sunday}."
+
+
+def _why_unpaid(host_period: HostPeriod) -> tuple[Outcome, str]:
+    """Return why an earned award is not in the ledger, and what pays it."""
+    period, run, batch = host_period.period, host_period.run, host_period.failed_batch
     if run is None:
-        return Outcome.NOT_RUN, f"{period.name} has not been run yet; its run"
+        return Outcome.NOT_RUN, f"The first run of {period}"
     if run.status == RunStatus.RUNNING:
         return (
             Outcome.INTERRUPTED,
-            f"attempt {run.attempt} has not come to its end; finishing it, or running "
-            f"{period.name} again,",
+            f"Attempt {run.attempt} has not finished; finishing it, or running {period} again,",
         )
-    if period.failed is not None:
-        cause = period.failed.error or "no cause was recorded"
+    if batch is not None:
         return (
             Outcome.FAILED,
-            f"the host's batch failed in attempt {run.attempt} ({cause}); running "
-            f"{period.name} again",
+            f"The host's batch failed in attempt {run.attempt} "
+            f"({batch.error or 'no cause was recorded'}); running {period} again",
         )
     return (
         Outcome.DUE,
-        f"not yet so when attempt {run.attempt} evaluated it; the next run of {period.name}",
+        f"It was not earned when attempt {run.attempt} evaluated it; the next run of {period}",
     )
