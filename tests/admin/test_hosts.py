@@ -135,8 +135,8 @@ def test_a_day_is_explained_rule_by_rule(client, viewer, alice):
 
     outcomes = [(card.outcome, card.sentence) for card in page.context["cards"]]
     assert outcomes[:2] == [
-        ("awarded", "3 of 2 logins: paid 30 points."),
-        ("not earned", "4 of 5 completed audio calls."),
+        ("awarded", "3 logins (2 needed): paid 30 points."),
+        ("not earned", "4 completed audio calls (5 needed)."),
     ]
     award = alice.awards.get()
     assert "Monday, 2026-11-16" in words(page)

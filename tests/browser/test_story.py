@@ -64,7 +64,7 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
 
     # Bea asks why she has none.
     visit("rewards_host_explain", world.bea.pk, query=f"?day={TOMORROW}")
-    expect(page.get_by_text("2 of 3 logins")).to_be_visible()
+    expect(page.get_by_text("2 logins (3 needed)")).to_be_visible()
     visit("rewards_host_explain", world.bea.pk, query=f"?day={TODAY}")
     expect(page.locator("#content-main")).to_contain_text("awarded")
 
