@@ -17,7 +17,7 @@ from tests.settings import servers
 pytest_plugins = ["tests.fault_table"]
 
 # A plain run is the same every time; HYPOTHESIS_PROFILE=nightly looks further, elsewhere each time.
-PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 hypothesis.register_profile(
     "ci", derandomize=True, max_examples=8, stateful_step_count=15, **PATIENT
 )
@@ -45,7 +45,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _flush_past_the_ledger() -> Iterator[None]:
     """Let the flush between transactional tests truncate the ledger, and nothing else."""
-    flush = TransactionTestCase._fixture_teardown
+    flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]  # private
 
     def flush_as_replica(self: TransactionTestCase) -> Any:
         with connection.cursor() as cursor:

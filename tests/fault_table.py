@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -32,7 +33,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         return
     for key, value in report.user_properties:
         if key == _PROPERTY:
-            number, name, times = value
+            number, name, times = cast("tuple[str, str, int]", value)
             _injected[number, name] += times
             _survived[number, name] += times if report.passed else 0
 

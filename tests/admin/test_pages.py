@@ -11,7 +11,7 @@ from tests.factories import (
 )
 
 
-@pytest.mark.parametrize("model", sorted(admin.site._registry, key=lambda model: model.__name__))
+@pytest.mark.parametrize("model", sorted(admin.site._registry, key=str))
 def test_every_list_opens(client, db, model):
     award = ScoreHistoryFactory()
     for rows in (ScoreFactory, DailyActivityFactory, ActivityEventFactory):

@@ -28,7 +28,7 @@ from tests.factories import (
 
 A_DAY_TO_COME = date(2099, 1, 1)
 
-NOBODY = frozenset()
+NOBODY: frozenset[str] = frozenset()
 SUPERUSERS = frozenset({"superuser"})
 EDITORS = SUPERUSERS | {"Rule editor"}
 OPERATORS = SUPERUSERS | {"Operator"}

@@ -46,7 +46,7 @@ def everything(world, visit):
     }
 
     def open_page(name):
-        *_, model, action = ("", *name.split("_"))
+        model, action = ["", *name.split("_")][-2:]
         visit(
             name, *([about[model].pk] if action in {"change", "explain"} and model in about else [])
         )

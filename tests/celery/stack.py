@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 
@@ -108,7 +109,7 @@ class Stack:
         beat.wait_for("beat: Starting")
         return beat
 
-    def send(self, task: str, *arguments: object, **options: object) -> None:
+    def send(self, task: str, *arguments: object, **options: Any) -> None:
         """Put a message on the queue, as beat does."""
         with app.connection_for_write(url=self.broker.url) as connection:
             app.send_task(task, args=arguments, connection=connection, **options)

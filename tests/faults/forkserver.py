@@ -50,6 +50,9 @@ class ForkServer:
                 "DEBUG": "true",
             },
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def start(
         self,
@@ -82,13 +85,13 @@ class ForkServer:
 
     def close(self) -> None:
         with self._process:
-            self._process.stdin.close()
+            self._stdin.close()
 
     def _ask(self, request: dict[str, Any]) -> Any:
         with self._lock:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
+            self._stdin.write(json.dumps(request) + "\n")
+            self._stdin.flush()
+            return json.loads(self._stdout.readline())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

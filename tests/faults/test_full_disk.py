@@ -18,7 +18,7 @@ def small_disk(server: Server, folder: Path) -> Iterator[Path]:
     """A disk of one MiB with the tablespace `small` on it."""
     disk = folder / "small"
     disk.mkdir(exist_ok=True)
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("a small disk can be mounted by root only, and not by every root")
     try:

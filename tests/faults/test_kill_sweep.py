@@ -10,7 +10,7 @@ from tests.faults.forkserver import Outcome
 from tests.faults.jobs import AWARD_DUE, JOBS, Golden, Job
 from tests.faults.pg_proxy import Message, Strike, kill_after, kill_before, lose_reply
 
-STRIKES = {
+STRIKES: dict[Strike, tuple[str, str]] = {
     kill_before: ("F1", "killed before a message"),
     kill_after: ("F2", "killed before the reply to a message"),
     lose_reply: ("F3", "connection lost before the reply"),

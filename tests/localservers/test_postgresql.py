@@ -25,11 +25,13 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers
 
 def query(database: LocalDatabase, sql: str):
     with psycopg.connect(**database.ensure_running()) as connection:
-        return connection.execute(sql).fetchone()[0]
+        return next(iter(connection.execute(sql)))[0]
 
 
 def kill_server(database: LocalDatabase) -> None:
-    os.kill(database.cluster.process(), signal.SIGKILL)
+    process = database.cluster.process()
+    assert process is not None
+    os.kill(process, signal.SIGKILL)
 
 
 def run_script(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:

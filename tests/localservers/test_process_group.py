@@ -11,6 +11,7 @@ PARENT_AND_CHILD = ["/bin/sh", "-c", "sleep 600 & echo $! $$; wait"]
 
 
 def pids(process: subprocess.Popen[str]) -> list[int]:
+    assert process.stdout is not None
     return [int(pid) for pid in process.stdout.readline().split()]
 
 

@@ -88,18 +88,18 @@ def award_due(now: datetime) -> list[tuple[date, bool]]:
     return [(period.reference_date, period.cadence == "weekly") for period in periods]
 
 
-def ledger() -> dict[tuple[str, str, date], int]:
+def ledger() -> dict[tuple[str | None, str, date], int]:
     rows = ScoreHistory.objects.values_list(
         "user__external_id", "rule_type", "reference_date", "points"
     )
     return {(host, rule_type, day): points for host, rule_type, day, points in rows}
 
 
-def scores() -> dict[str, Sums]:
+def scores() -> dict[str | None, Sums]:
     rows = Score.objects.values_list(
         "user__external_id", "lifetime", "daily", "daily_date", "weekly", "week_start"
     )
-    return {host: Sums(*sums) for host, *sums in rows}
+    return {row[0]: Sums(*row[1:]) for row in rows}
 
 
 def broken(now: datetime) -> set[str]:

@@ -58,7 +58,7 @@ def dev(trial: Path, *arguments: str, **environment: str) -> Iterator[subprocess
 def read_until(process: subprocess.Popen, *patterns: str) -> str:
     """Read lines until each pattern was seen; the test fails when output ends before."""
     seen = ""
-    for line in process.stdout:
+    for line in process.stdout or ():
         seen += line
         if all(re.search(pattern, seen) for pattern in patterns):
             return seen
