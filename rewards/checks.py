@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from rewards.choices import RULE_TYPE_SPECS, RuleType
 from rewards.engine.evaluators import EVALUATORS
-from rewards.exceptions import TimeTimeZoneChanged
+from rewards.exceptions import TimeZoneChanged
 from rewards.models import ScoreHistory
 from rewards.models.ledger import AWARD_ONCE
 from rewards.services.time_zone import require_unchanged_time_zone
@@ -80,7 +80,7 @@ def zone_is_the_one_of_the_activity(
         return []
     try:
         require_unchanged_time_zone()
-    except TimeTimeZoneChanged as changed:
+    except TimeZoneChanged as changed:
         return [Error(str(changed), hint="Set REWARDS_TIME_ZONE back.", id="rewards.E003")]
     return []
 

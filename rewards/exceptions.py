@@ -53,7 +53,7 @@ class QueryTimedOut(RewardsError):
     """A question whose answer takes longer than anyone waits for it."""
 
 
-class TimeTimeZoneChanged(UsageError):
+class TimeZoneChanged(UsageError):
     """The configured zone is not the one in which the activity was counted."""
 
 

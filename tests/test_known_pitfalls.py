@@ -126,7 +126,7 @@ def test_a_race_pays_once_with_every_lock_taken_out(a_day_long_ago):
         ends = [finish(first), finish(second)]
 
     assert [code for code, _, _ in ends] == [0, 0], ends
-    assert any("batch met another process" in err for _, _, err in ends), ends
+    assert any("batch met a conflict" in err for _, _, err in ends), ends
     assert (ledger(), scores()) == paid_once(a_day_long_ago)
     assert broken() == []
 

@@ -96,10 +96,10 @@ def test_a_batch_of_a_day_that_no_statistics_know_compares_nobody_with_everybody
     assert _work(plan) < 10 * 1_000 * days
 
 
-def _explained(*, days, span):
-    """Return how many hosts a batch of `span` reads the facts of, and the plan that found them."""
+def _explained(*, days, id_range):
+    """Return how many hosts a batch of `id_range` reads the facts of, and the plan that found them."""
     with CaptureQueriesContext(connection) as captured:
-        facts = users_by_facts(days=days, span=span)
+        facts = users_by_facts(days=days, id_range=id_range)
         with connection.cursor() as cursor:
             cursor.execute("EXPLAIN (ANALYZE, FORMAT json) " + captured[0]["sql"])
             ((plan,),) = cursor.fetchone()

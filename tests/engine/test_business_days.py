@@ -3,7 +3,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rewards import calendar
+from rewards.engine import business_days
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from rewards import calendar
     ],
 )
 def test_a_day_lasts_from_midnight_to_midnight(zone, day, hours):
-    start, end = calendar.day_window(day, ZoneInfo(zone))
+    start, end = business_days.day_window(day, ZoneInfo(zone))
 
     assert end - start == timedelta(hours=hours)
 
@@ -41,30 +41,30 @@ def test_each_instant_lies_in_the_window_of_its_one_day(zone):
     microsecond = timedelta(microseconds=1)
     for offset in range(0, 366 * 11, 3):
         day = date(2000, 1, 1) + timedelta(days=offset)
-        start, end = calendar.day_window(day, zone)
+        start, end = business_days.day_window(day, zone)
 
-        assert calendar.business_date(start, zone) == day
-        assert calendar.business_date(start - microsecond, zone) == day - timedelta(days=1)
-        assert calendar.business_date(end - microsecond, zone) == day
-        assert calendar.business_date(end, zone) == day + timedelta(days=1)
+        assert business_days.business_date(start, zone) == day
+        assert business_days.business_date(start - microsecond, zone) == day - timedelta(days=1)
+        assert business_days.business_date(end - microsecond, zone) == day
+        assert business_days.business_date(end, zone) == day + timedelta(days=1)
 
 
 def test_a_week_is_named_by_its_monday():
     sunday = date(2027, 1, 3)  # the last day of the 53rd week of 2026
 
-    monday = calendar.monday_of(sunday)
+    monday = business_days.monday_of(sunday)
 
     assert monday == date(2026, 12, 28)
-    assert calendar.week_days(monday)[-1] == calendar.sunday_of(monday) == sunday
+    assert business_days.week_days(monday)[-1] == business_days.sunday_of(monday) == sunday
 
 
 def test_a_day_is_closed_once_it_has_ended_in_the_zone():
     zone = ZoneInfo("Asia/Kolkata")
     last_second = datetime(2026, 11, 22, 18, 29, 59, tzinfo=UTC)
 
-    assert calendar.last_closed_day(last_second, zone) == date(2026, 11, 21)
-    assert calendar.last_closed_day(last_second + timedelta(seconds=1), zone) == date(2026, 11, 22)
-    assert calendar.last_closed_week(last_second, zone) == date(2026, 11, 9)
+    assert business_days.last_closed_day(last_second, zone) == date(2026, 11, 21)
+    assert business_days.last_closed_day(last_second + timedelta(seconds=1), zone) == date(2026, 11, 22)
+    assert business_days.last_closed_week(last_second, zone) == date(2026, 11, 9)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,6 @@ def test_a_day_is_closed_once_it_has_ended_in_the_zone():
 )
 def test_what_is_no_date_is_refused_with_the_reason(text, message):
     with pytest.raises(ValueError, match=r".") as refused:
-        calendar.parse_day(text)
+        business_days.parse_day(text)
 
     assert str(refused.value) == message

@@ -40,7 +40,7 @@ def test_a_rule_is_earned_at_its_threshold(rule_type, facts, verdict):
 @pytest.mark.parametrize("rule_type", RuleType)
 @pytest.mark.parametrize("measured", [2, 3, 7])
 def test_a_rule_evaluates_by_its_own_measure_alone(rule_type, measured):
-    own = {RULE_TYPE_SPECS[rule_type].measure: measured}
+    own = {RULE_TYPE_SPECS[rule_type].metric: measured}
 
     alone = evaluate(rule(rule_type, 3), Facts(**own))
 

@@ -1,4 +1,4 @@
-"""Which days and weeks want a run, as tables."""
+"""Periods, their states, and which of them are due, as tables."""
 
 from datetime import date, timedelta
 
@@ -7,24 +7,32 @@ import pytest
 from rewards.choices import Cadence
 from rewards.engine.business_days import days_between
 from rewards.engine.periods import (
+    DUE,
     MAX_FAILURES,
     Journal,
     Period,
     PeriodState,
+    PeriodStatus,
     closed_periods,
     due_periods,
-    first_period,
+    first_week,
 )
 
 MONDAY = date(2026, 11, 16)
 SUNDAY = date(2026, 11, 22)
 NEXT_MONDAY = date(2026, 11, 23)
-DAILY = (Cadence.DAILY, MONDAY)
-WEEKLY = (Cadence.WEEKLY, MONDAY)
 
 
 def day(offset):
     return MONDAY + timedelta(days=offset)
+
+
+def daily(offset):
+    return Period(Cadence.DAILY, day(offset))
+
+
+DAILY = daily(0)
+WEEKLY = Period(Cadence.WEEKLY, MONDAY)
 
 
 def journal(**kwargs):
@@ -32,14 +40,14 @@ def journal(**kwargs):
     return Journal(**values | {"is_incomplete": bool(kwargs.get("failures"))} | kwargs)
 
 
-def periods(
+def statuses(
     *,
     first=MONDAY,
     today=NEXT_MONDAY,
     events=None,
     journals=None,
-    alive=(),
-    rules=frozenset(),
+    running=(),
+    versions_in_force=lambda cadence, day: frozenset(),
     grace_days=3,
 ):
     return list(
@@ -48,60 +56,87 @@ def periods(
             today=today,
             events=events or {},
             journals=journals or {},
-            alive=frozenset(alive),
-            rules_in_force=lambda cadence, day: rules,
+            running=frozenset(running),
+            versions_in_force=versions_in_force,
             grace_days=grace_days,
         )
     )
 
 
 def due(**kwargs):
-    return [(each.cadence.value, each.reference_date) for each in due_periods(periods(**kwargs))]
+    return [status.period for status in due_periods(iter(statuses(**kwargs)))]
 
 
-def test_a_week_comes_after_its_seven_days_and_nothing_before_its_end():
-    names = [(each.cadence, each.reference_date) for each in periods(today=day(9))]
+# --- Periods ----------------------------------------------------------------------------------
 
-    assert names == [
-        *((Cadence.DAILY, day(offset)) for offset in range(7)),
+
+def test_a_daily_period_is_its_one_day():
+    assert (DAILY.days, DAILY.last_day, str(DAILY)) == ([MONDAY], MONDAY, "2026-11-16")
+
+
+def test_a_weekly_period_is_its_seven_days():
+    assert WEEKLY.days == [day(offset) for offset in range(7)]
+    assert (WEEKLY.last_day, str(WEEKLY)) == (SUNDAY, "week 2026-11-16")
+
+
+# --- States -----------------------------------------------------------------------------------
+
+
+def test_a_week_comes_after_its_seven_days():
+    assert [status.period for status in statuses(today=day(9))] == [
+        *(daily(offset) for offset in range(7)),
         WEEKLY,
-        (Cadence.DAILY, day(7)),
-        (Cadence.DAILY, day(8)),
+        daily(7),
+        daily(8),
     ]
 
 
+def test_a_week_that_has_not_ended_is_not_listed():
+    assert [status.period for status in statuses(today=SUNDAY)] == [
+        daily(offset) for offset in range(6)
+    ]
+
+
+def test_no_period_has_ended_on_its_first_day():
+    assert statuses(today=MONDAY) == []
+
+
 @pytest.mark.parametrize(
-    ("events", "runs", "alive", "state"),
+    ("events", "runs", "running", "state"),
     [
         # Nothing counted: nothing to award.
         (0, None, (), PeriodState.NO_ACTIVITY),
-        (5, None, (), PeriodState.MISSING),
+        (1, None, (), PeriodState.MISSING),
         (5, journal(), (), PeriodState.DONE),
-        # A run of a day on which nothing had happened is a run.
+        # A run of a day without activity is a run.
         (0, journal(events_seen=0), (), PeriodState.DONE),
-        # An open run is alive while someone holds its lock, whatever its row says.
+        # An open run is running while a process holds its lock, and interrupted otherwise.
         (5, journal(is_open=True, events_seen=None), (DAILY,), PeriodState.RUNNING),
         (5, journal(is_open=True, events_seen=None), (WEEKLY,), PeriodState.INTERRUPTED),
-        # Another attempt after a failure, but not for ever.
+        # An open run comes before what earlier runs left.
+        (5, journal(is_open=True, failures=MAX_FAILURES), (), PeriodState.INTERRUPTED),
+        # A lock without a run in the journal is a process that opens one.
+        (5, None, (DAILY,), PeriodState.MISSING),
+        # A failed run is retried, up to MAX_FAILURES in a row.
         (5, journal(events_seen=None, failures=1), (), PeriodState.RETRY),
         (5, journal(events_seen=None, failures=MAX_FAILURES - 1), (), PeriodState.RETRY),
         (5, journal(events_seen=None, failures=MAX_FAILURES), (), PeriodState.FAILED),
-        # What others were in the way of is tried for as long as it takes.
+        # Batches deferred by conflicts are retried without limit.
         (5, journal(events_seen=None, is_incomplete=True), (), PeriodState.RETRY),
-        # A failure after a run that was done is one too.
+        # A failure after a done run counts too, and comes before late activity.
         (6, journal(failures=1), (), PeriodState.RETRY),
-        # Late is what there is beyond what the last run saw.
+        # Late activity is what has arrived since the last done run.
         (6, journal(), (), PeriodState.LATE_BEYOND_GRACE),
-        # Pruned activity is not late.
+        # Less activity than the last run counted is not late.
         (4, journal(), (), PeriodState.DONE),
     ],
 )
-def test_a_period_stands_where_its_runs_and_its_activity_put_it(events, runs, alive, state):
+def test_the_state_of_a_period(events, runs, running, state):
     known = {} if runs is None else {DAILY: runs}
 
-    period = periods(events={MONDAY: events}, journals=known, alive=alive)[0]
+    status = statuses(events={MONDAY: events}, journals=known, running=running)[0]
 
-    assert period.state == state
+    assert status.state == state
 
 
 @pytest.mark.parametrize(
@@ -111,85 +146,161 @@ def test_a_period_stands_where_its_runs_and_its_activity_put_it(events, runs, al
         ({1}, {1, 2}, PeriodState.RULE_ADDED),
         ({1}, {2}, PeriodState.RULE_ADDED),
         (set(), {1}, PeriodState.RULE_ADDED),
-        # A rule that has been paused in the past takes nothing back.
+        # Pausing a rule in the past takes no award back.
         ({1, 2}, {1}, PeriodState.DONE),
     ],
 )
-def test_a_rule_that_a_run_did_not_know_makes_its_period_due_again(paid_by, in_force, state):
-    known = {DAILY: journal(rule_versions=frozenset(paid_by))}
+def test_a_rule_that_the_last_run_did_not_know(paid_by, in_force, state):
+    status = statuses(
+        events={MONDAY: 5},
+        journals={DAILY: journal(rule_versions=frozenset(paid_by))},
+        versions_in_force=lambda cadence, day: frozenset(in_force),
+    )[0]
 
-    period = periods(events={MONDAY: 5}, journals=known, rules=frozenset(in_force))[0]
+    assert status.state == state
 
-    assert period.state == state
+
+def test_rules_are_those_of_the_cadence_on_the_last_day():
+    """A version that starts on Sunday is added to the week, and to no earlier day."""
+    versions = {(Cadence.DAILY, SUNDAY): 1, (Cadence.WEEKLY, SUNDAY): 2}
+    periods = [*(daily(offset) for offset in range(7)), WEEKLY]
+
+    found = statuses(
+        events={day(offset): 5 for offset in range(7)},
+        journals={period: journal(events_seen=99) for period in periods},
+        versions_in_force=lambda *key: frozenset({versions[key]} if key in versions else ()),
+    )
+
+    assert [status.period for status in found if status.state == PeriodState.RULE_ADDED] == [
+        daily(6),
+        WEEKLY,
+    ]
 
 
 def test_a_rule_changes_nothing_for_a_day_without_activity():
-    known = {DAILY: journal(events_seen=0)}
+    status = statuses(
+        journals={DAILY: journal(events_seen=0)},
+        versions_in_force=lambda cadence, day: frozenset({1}),
+    )[0]
 
-    assert periods(journals=known, rules=frozenset({1}))[0].state == PeriodState.DONE
+    assert status.state == PeriodState.DONE
+
+
+def test_one_event_is_enough_for_a_rule_to_be_added():
+    status = statuses(
+        events={MONDAY: 1},
+        journals={DAILY: journal(events_seen=1)},
+        versions_in_force=lambda cadence, day: frozenset({1}),
+    )[0]
+
+    assert status.state == PeriodState.RULE_ADDED
 
 
 @pytest.mark.parametrize(
     ("grace_days", "state"),
     [
-        # Monday is the seventh closed day back from the next one.
+        # From the next Monday, this Monday is the seventh closed day back.
+        (8, PeriodState.LATE),
         (7, PeriodState.LATE),
         (6, PeriodState.LATE_BEYOND_GRACE),
         (0, PeriodState.LATE_BEYOND_GRACE),
     ],
 )
-def test_late_activity_is_paid_by_itself_within_grace_only(grace_days, state):
+def test_late_activity_within_and_beyond_grace(grace_days, state):
     known = {DAILY: journal(events_seen=3)}
 
-    period = periods(events={MONDAY: 5}, journals=known, grace_days=grace_days)[0]
+    status = statuses(events={MONDAY: 5}, journals=known, grace_days=grace_days)[0]
 
-    assert (period.state, period.late) == (state, 2)
+    assert status == PeriodStatus(period=DAILY, state=state, late=2)
 
 
-def test_a_week_is_as_late_as_its_days_together():
+@pytest.mark.parametrize(("grace_days", "state"), [(1, PeriodState.LATE), (0, "late beyond grace")])
+def test_the_grace_of_a_week_counts_from_its_sunday(grace_days, state):
     events = {day(0): 2, day(6): 4}
+    known = {WEEKLY: journal(events_seen=5)}
 
-    week = periods(events=events, journals={WEEKLY: journal(events_seen=5)})[-1]
+    week = statuses(events=events, journals=known, grace_days=grace_days)[-1]
 
-    assert (week.cadence, week.state, week.late) == (Cadence.WEEKLY, PeriodState.LATE, 1)
+    assert week == PeriodStatus(period=WEEKLY, state=PeriodState(state), late=1)
 
 
-def test_what_is_due_comes_oldest_first_and_what_is_late_last():
+def test_nothing_is_late_before_the_first_done_run():
+    status = statuses(events={MONDAY: 5}, journals={DAILY: journal(events_seen=None, failures=1)})
+
+    assert status[0] == PeriodStatus(period=DAILY, state=PeriodState.RETRY, late=0)
+
+
+def test_pruned_activity_is_not_late():
+    assert statuses(events={MONDAY: 4}, journals={DAILY: journal()})[0].late == 0
+
+
+# --- What is due ------------------------------------------------------------------------------
+
+
+def test_every_state_is_due_or_not():
+    assert set(PeriodState) - DUE == {
+        PeriodState.NO_ACTIVITY,
+        PeriodState.RUNNING,
+        PeriodState.FAILED,
+        PeriodState.LATE_BEYOND_GRACE,
+        PeriodState.DONE,
+    }
+
+
+def test_due_periods_come_oldest_first_and_late_ones_last():
     events = {day(offset): 5 for offset in (0, 1, 6)}
-    done = {(Cadence.DAILY, day(6)): journal(events_seen=4)}
+    late = {DAILY: journal(events_seen=4)}
 
-    assert due(events=events, journals=done) == [
-        ("daily", day(0)),
-        ("daily", day(1)),
-        ("daily", day(6)),
-    ]
+    assert due(events=events, journals=late, grace_days=7) == [daily(1), daily(6), DAILY]
+
+
+def test_late_periods_come_oldest_first():
+    late = {daily(offset): journal(events_seen=4) for offset in (0, 1)}
+
+    assert due(events={day(0): 5, day(1): 5}, journals=late, grace_days=7) == [DAILY, daily(1)]
 
 
 def test_a_week_waits_for_its_days():
     events = {day(offset): 5 for offset in range(7)}
-    done = {(Cadence.DAILY, each): journal() for each in days_between(MONDAY, day(5))}
+    done = {Period(Cadence.DAILY, date): journal() for date in days_between(MONDAY, day(5))}
 
-    assert due(events=events, journals=done) == [("daily", SUNDAY)]
-    assert due(events=events, journals=done, alive={(Cadence.DAILY, SUNDAY)}) == [
-        ("daily", SUNDAY)  # not yet in the journal: whoever opens it is first
-    ]
-    done[Cadence.DAILY, SUNDAY] = journal()
-    assert due(events=events, journals=done) == [("weekly", MONDAY)]
+    assert due(events=events, journals=done) == [daily(6)]
+    done[daily(6)] = journal()
+    assert due(events=events, journals=done) == [WEEKLY]
 
 
-def test_a_day_that_was_given_up_holds_up_no_week():
-    given_up = journal(events_seen=None, failures=MAX_FAILURES)
+def test_a_week_waits_for_a_day_that_is_running():
+    running = {DAILY: journal(is_open=True, events_seen=None)}
 
-    assert due(events={MONDAY: 5}, journals={DAILY: given_up}) == [("weekly", MONDAY)]
+    assert due(events={MONDAY: 5}, journals=running, running={DAILY}) == []
+
+
+@pytest.mark.parametrize(
+    ("paid", "expected"),
+    [
+        (0, [WEEKLY, daily(7)]),
+        (7, [DAILY, Period(Cadence.WEEKLY, NEXT_MONDAY)]),
+    ],
+)
+def test_a_week_waits_for_its_own_days_only(paid, expected):
+    """Of two weeks with one active day each, the day of one is paid."""
+    events = {MONDAY: 5, NEXT_MONDAY: 5}
+
+    assert due(events=events, journals={daily(paid): journal()}, today=day(14)) == expected
+
+
+def test_a_day_given_up_holds_up_no_week():
+    given_up = {DAILY: journal(events_seen=None, failures=MAX_FAILURES)}
+
+    assert due(events={MONDAY: 5}, journals=given_up) == [WEEKLY]
 
 
 def test_a_week_is_awarded_again_after_its_late_day():
     events = {SUNDAY: 5}
-    late = {(Cadence.DAILY, SUNDAY): journal(events_seen=4), WEEKLY: journal(events_seen=4)}
-    paid = late | {(Cadence.DAILY, SUNDAY): journal()}
+    late = {daily(6): journal(events_seen=4), WEEKLY: journal(events_seen=4)}
 
-    assert due(events=events, journals=late) == [("daily", SUNDAY)]
-    assert due(events=events, journals=paid) == [("weekly", MONDAY)]
+    assert due(events=events, journals=late) == [daily(6)]
+    assert due(events=events, journals=late | {daily(6): journal()}) == [WEEKLY]
 
 
 def test_a_day_without_activity_is_never_due():
@@ -201,14 +312,10 @@ def test_a_day_without_activity_is_never_due():
     [
         ({}, {}, None),
         ({day(3): 1}, {}, MONDAY),
-        ({day(9): 1}, {(Cadence.DAILY, day(2)): journal()}, MONDAY),
+        ({day(9): 1, day(3): 1}, {}, MONDAY),
+        ({day(9): 1}, {daily(2): journal()}, MONDAY),
+        ({}, {Period(Cadence.WEEKLY, NEXT_MONDAY): journal()}, NEXT_MONDAY),
     ],
 )
-def test_everything_begins_with_the_week_of_the_first_activity_or_run(events, journals, first):
-    assert first_period(events, journals) == first
-
-
-def test_a_period_says_what_it_is():
-    assert periods(events={MONDAY: 1})[0] == Period(
-        cadence=Cadence.DAILY, reference_date=MONDAY, state=PeriodState.MISSING, late=0
-    )
+def test_the_first_week_is_that_of_the_first_activity_or_run(events, journals, first):
+    assert first_week(events, journals) == first

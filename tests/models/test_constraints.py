@@ -163,7 +163,7 @@ DOORS = [
     Door(
         "rewards_awardrun_status_matches_its_end",
         lambda: AwardRunFactory.build(status=RunStatus.RUNNING),
-        "A run has an end exactly when it no longer runs.",
+        "A run has an end exactly when it is not running.",
     ),
     Door(
         "rewards_awardrun_choices_are_known",
@@ -172,14 +172,14 @@ DOORS = [
     ),
     # AwardBatch
     Door(
-        "rewards_awardbatch_once_per_span",
+        "rewards_awardbatch_once_per_id_range",
         lambda: batch(**twin(_saved_batch, "run", "after_user")),
-        "This span of the run exists already.",
+        "This id range of the run exists already.",
     ),
     Door(
-        "rewards_awardbatch_span_is_not_empty",
+        "rewards_awardbatch_id_range_is_not_empty",
         lambda: batch(after_user=5, through_user=5),
-        "A span ends after it begins.",
+        "An id range ends after it begins.",
     ),
     Door(
         "rewards_awardbatch_status_is_known",
@@ -189,7 +189,7 @@ DOORS = [
     Door(
         "rewards_awardbatch_status_matches_its_end",
         lambda: batch(status=BatchStatus.DONE),
-        "A batch has an end exactly when it no longer waits.",
+        "A batch has an end exactly when it is not pending.",
     ),
     # ActivityTotal
     Door(

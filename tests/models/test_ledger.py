@@ -33,7 +33,7 @@ DOORS = {
         [award], ignore_conflicts=True
     ),
     "through_the_host": lambda award: award.user.awards.all().delete(),
-    "through_the_run": lambda award: award.run.ledger.update(points=99),
+    "through_the_run": lambda award: award.run.ledger_rows.update(points=99),
 }
 
 

@@ -20,7 +20,7 @@ HOSTS = 12
 @pytest.fixture(autouse=True)
 def a_large_run(settings, monkeypatch):
     settings.REWARDS_BATCH_SIZE = 1
-    monkeypatch.setattr(batches, "ASSISTED_FROM", HOSTS)
+    monkeypatch.setattr(batches, "SECOND_THREAD_FROM", HOSTS)
     RewardRuleFactory()
     DailyActivityFactory.create_batch(HOSTS)
 
@@ -30,11 +30,11 @@ def batch(monkeypatch):
     """Have a function called instead of the evaluating of each batch, on which it can insist."""
 
     def replace(function):
-        award_range = batches.award_range
+        award_id_range = batches.award_id_range
         monkeypatch.setattr(
             batches,
-            "award_range",
-            lambda *args, **kwargs: function(lambda: award_range(*args, **kwargs)),
+            "award_id_range",
+            lambda *args, **kwargs: function(lambda: award_id_range(*args, **kwargs)),
         )
 
     return replace
@@ -68,7 +68,7 @@ def test_two_threads_share_a_large_run(batch):
 
 
 def test_a_small_run_has_one_thread(batch, monkeypatch):
-    monkeypatch.setattr(batches, "ASSISTED_FROM", HOSTS + 1)
+    monkeypatch.setattr(batches, "SECOND_THREAD_FROM", HOSTS + 1)
     threads = set()
 
     def note(evaluate):

@@ -87,7 +87,7 @@ def import_activity(
     nothing. A bad row is listed in `PATH.rejected.csv` (for a pipe in the current folder, as
     `stdin.rejected.csv`) and never keeps a good one out. Users who are not there are bad rows,
     or with `create_hosts` become hosts. Raises BadFile, having written nothing, when no row can
-    be read; UsageError for a bad source; TimeTimeZoneChanged; RewardsError.
+    be read; UsageError for a bad source; TimeZoneChanged; RewardsError.
     """
     began = time.monotonic()
     if not _SOURCE.fullmatch(source):
