@@ -97,7 +97,7 @@ def test_a_batch_of_a_day_that_no_statistics_know_compares_nobody_with_everybody
 
 
 def _explained(*, days, id_range):
-    """Return how many hosts a batch of `id_range` reads the facts of, and the plan that found them."""
+    """Return how many hosts a batch of `id_range` has facts of, and the plan of the query."""
     with CaptureQueriesContext(connection) as captured:
         facts = users_by_facts(days=days, id_range=id_range)
         with connection.cursor() as cursor:

@@ -58,13 +58,20 @@ def test_a_week_is_named_by_its_monday():
     assert business_days.week_days(monday)[-1] == business_days.sunday_of(monday) == sunday
 
 
-def test_a_day_is_closed_once_it_has_ended_in_the_zone():
+@pytest.mark.parametrize(
+    ("second", "day", "week"),
+    [
+        # Until 18:30 UTC it is Sunday in Kolkata.
+        (59, date(2026, 11, 21), date(2026, 11, 9)),
+        (60, date(2026, 11, 22), date(2026, 11, 16)),
+    ],
+)
+def test_a_period_is_closed_once_it_has_ended_in_the_zone(second, day, week):
     zone = ZoneInfo("Asia/Kolkata")
-    last_second = datetime(2026, 11, 22, 18, 29, 59, tzinfo=UTC)
+    now = datetime(2026, 11, 22, 18, 29, tzinfo=UTC) + timedelta(seconds=second)
 
-    assert business_days.last_closed_day(last_second, zone) == date(2026, 11, 21)
-    assert business_days.last_closed_day(last_second + timedelta(seconds=1), zone) == date(2026, 11, 22)
-    assert business_days.last_closed_week(last_second, zone) == date(2026, 11, 9)
+    assert business_days.last_closed_day(now, zone) == day
+    assert business_days.last_closed_week(now, zone) == week
 
 
 @pytest.mark.parametrize(
