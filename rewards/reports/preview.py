@@ -1,9 +1,10 @@
-"""What a change of a rule would have done to periods that have ended; it writes nothing."""
+"""What a change of a rule would have done to periods that have ended; writes nothing."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
+from typing import Any
 
 from rewards.choices import (
     MAX_POINTS,
@@ -17,51 +18,86 @@ from rewards.engine.business_days import ONE_DAY, ONE_WEEK, days_between, monday
 from rewards.engine.evaluators import evaluate
 from rewards.engine.values import Facts, Rule
 from rewards.exceptions import RuleRefused
-from rewards.selectors.distribution import Reached, distribution, hosts_that_reached
+from rewards.selectors.distribution import MatchingHosts, distribution, hosts_with_counts
 from rewards.selectors.rules import to_rule, versions_in_force
+from rewards.wording import count
 
-SPANS = (7, 28)
+LOOKBACKS = (7, 28)
 """The days that a preview can look back: whole weeks, so that weekly rules can be evaluated too."""
 
 MAX_NAMED = 10
-"""Hosts named of those who gain, and of those who lose."""
+"""Hosts named of those that gain, and of those that lose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewPeriod:
-    """One business day or week, under the rule in force and under the proposed one."""
+class PreviewCounts:
+    """Sums over hosts, under the rule in force and under the proposed one."""
 
-    reference_date: date
     hosts: int = 0
-    """Hosts who were active and could earn."""
+    """Hosts that were active and eligible."""
     awards_now: int = 0
     awards_then: int = 0
     points_now: int = 0
     points_then: int = 0
     gained: int = 0
-    """Hosts who would earn, and do not now."""
+    """Hosts that would earn, and do not now."""
     lost: int = 0
-    """Hosts who earn now, and would not."""
+    """Hosts that earn now, and would not."""
     just_missed: int = 0
     """Hosts one below the proposed threshold."""
+
+    def __add__(self, other: "PreviewCounts") -> "PreviewCounts":
+        mine, others = self.to_dict(), other.to_dict()
+        return PreviewCounts(**{name: mine[name] + others[name] for name in mine})
+
+    def to_dict(self) -> dict[str, int]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a change would have come to, period by period and in all."""
+    """The effect of a change, by period and in total."""
 
     rule_type: RuleType
     in_force: Rule | None
-    """The rule as it stands today; None while none is in force or it is paused."""
+    """Today's rule; None while none is in force or it is paused."""
     proposed: Rule | None
     """None for a pause."""
     first: date
     last: date
-    periods: tuple[PreviewPeriod, ...]
-    total: PreviewPeriod
-    """The sums of all periods, under the first one's reference date."""
-    gaining: Reached
-    losing: Reached
+    periods: Mapping[date, PreviewCounts]
+    """By reference date, in order."""
+    gaining: MatchingHosts
+    losing: MatchingHosts
+
+    @property
+    def total(self) -> PreviewCounts:
+        return sum(self.periods.values(), start=PreviewCounts())
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "rule_type": self.rule_type.value,
+            "from": self.first.isoformat(),
+            "to": self.last.isoformat(),
+            "in_force": _rule_dict(self.in_force),
+            "proposed": _rule_dict(self.proposed),
+            "periods": [
+                {"reference_date": reference_date.isoformat()} | counts.to_dict()
+                for reference_date, counts in self.periods.items()
+            ],
+            "total": self.total.to_dict(),
+            "gaining": _hosts_dict(self.gaining),
+            "losing": _hosts_dict(self.losing),
+        }
+
+
+def _rule_dict(rule: Rule | None) -> dict[str, int] | None:
+    return None if rule is None else {"threshold": rule.threshold, "points": rule.points}
+
+
+def _hosts_dict(matching: MatchingHosts) -> dict[str, Any]:
+    named = {host.external_id: host.periods for host in matching.most_often}
+    return {"hosts": matching.hosts, "most_often": named}
 
 
 def preview_rule(
@@ -70,17 +106,16 @@ def preview_rule(
     threshold: int,
     points: int,
     today: date,
-    days: int = 7,
+    days: int = LOOKBACKS[0],
     is_active: bool = True,
 ) -> Preview:
-    """Return what the proposed terms would have paid in the last `days`, were they in force.
+    """Return what the proposed version would have paid in the last `days`, one of LOOKBACKS.
 
-    The days are those that have ended on `today`, one of SPANS; a weekly rule is evaluated over as
-    many whole weeks. Hosts are counted by what they did, and the same evaluators as in awarding
-    evaluate each count once: the work in memory does not grow with the hosts. Raises RuleRefused
-    for terms outside their limits, and QueryTimedOut.
+    Only days that have ended on `today`; a weekly rule is evaluated over as many whole weeks. The
+    evaluators of awarding evaluate each distinct count once, so that the work in memory does not
+    grow with the hosts. Raises RuleRefused for numbers outside their limits, and QueryTimedOut.
     """
-    fixed = RULE_TYPE_SPECS[rule_type]
+    spec = RULE_TYPE_SPECS[rule_type]
     _require_limits(rule_type, threshold, points)
     version = versions_in_force(day=today).get(rule_type)
     in_force = to_rule(version) if version is not None and version.is_active else None
@@ -90,16 +125,31 @@ def preview_rule(
         else None
     )
 
-    first, last, step = _span(fixed.cadence, today, days)
-    counts: defaultdict[date, dict[int, int]] = defaultdict(dict)
-    for row in distribution(cadence=fixed.cadence, metric=fixed.metric, first=first, last=last):
-        counts[row.period][row.measured] = row.hosts
-
-    periods = tuple(
-        _judge_period(period, counts[period], in_force, proposed, threshold)
+    first, last, step = _range(spec.cadence, today, days)
+    buckets: defaultdict[date, dict[int, int]] = defaultdict(dict)
+    for period, measured, hosts in distribution(
+        cadence=spec.cadence, metric=spec.metric, first=first, last=last
+    ):
+        buckets[period][measured] = hosts
+    periods = {
+        period: _counts(buckets[period], in_force, proposed)
         for period in days_between(first, last, step)
-    )
-    gained, lost = _changed({n for each in counts.values() for n in each}, in_force, proposed)
+    }
+
+    def matching(counts: Set[int]) -> MatchingHosts:
+        if not counts:
+            return MatchingHosts(0, ())
+        return hosts_with_counts(
+            cadence=spec.cadence,
+            metric=spec.metric,
+            first=first,
+            last=last,
+            counts=counts,
+            limit=MAX_NAMED,
+        )
+
+    values = {value for hosts_by_value in buckets.values() for value in hosts_by_value}
+    now, then = _earning(values, in_force), _earning(values, proposed)
     return Preview(
         rule_type=rule_type,
         in_force=in_force,
@@ -107,90 +157,56 @@ def preview_rule(
         first=first,
         last=last,
         periods=periods,
-        total=_sum(periods),
-        gaining=_reached(fixed.cadence, fixed.metric, first, last, gained),
-        losing=_reached(fixed.cadence, fixed.metric, first, last, lost),
+        gaining=matching(then - now),
+        losing=matching(now - then),
     )
 
 
 def _require_limits(rule_type: RuleType, threshold: int, points: int) -> None:
-    fixed = RULE_TYPE_SPECS[rule_type]
-    if not MIN_THRESHOLD <= threshold <= fixed.max_threshold:
+    spec = RULE_TYPE_SPECS[rule_type]
+    if not MIN_THRESHOLD <= threshold <= spec.max_threshold:
         raise RuleRefused(
-            f"threshold {threshold} is outside {MIN_THRESHOLD}-{fixed.max_threshold} {fixed.unit}."
+            f"The threshold {threshold:,} is outside {MIN_THRESHOLD}-{spec.max_threshold:,} "
+            f"{spec.unit}."
         )
     if not MIN_POINTS <= points <= MAX_POINTS:
-        raise RuleRefused(f"{points} points are outside {MIN_POINTS}-{MAX_POINTS}.")
+        raise RuleRefused(
+            f"A rule pays {MIN_POINTS} to {count(MAX_POINTS, 'point')}, not {points:,}."
+        )
 
 
-def _span(cadence: Cadence, today: date, days: int) -> tuple[date, date, timedelta]:
-    """Return the first and the last day to look at, and what parts two periods."""
+def _range(cadence: Cadence, today: date, days: int) -> tuple[date, date, timedelta]:
+    """Return the first and the last day to look at, and the step from period to period."""
     if cadence == Cadence.WEEKLY:
         end = monday_of(today)
         return end - timedelta(days=days), end - ONE_DAY, ONE_WEEK
     return today - timedelta(days=days), today - ONE_DAY, ONE_DAY
 
 
-def _earns(rule: Rule | None, measured: int) -> bool:
-    """Return whether a host with this count, and no other, earns by `rule`."""
+def _earning(values: Set[int], rule: Rule | None) -> set[int]:
+    """Return those of the `values` of its metric that earn under `rule`."""
     if rule is None:
-        return False
-    facts = Facts(**{RULE_TYPE_SPECS[rule.rule_type].metric: measured})
-    return evaluate(rule, facts).is_earned
+        return set()
+    metric = RULE_TYPE_SPECS[rule.rule_type].metric
+    return {value for value in values if evaluate(rule, Facts(**{metric: value})).is_earned}
 
 
-def _judge_period(
-    period: date,
-    hosts_by_count: Mapping[int, int],
-    in_force: Rule | None,
-    proposed: Rule | None,
-    threshold: int,
-) -> PreviewPeriod:
-    now = {n for n in hosts_by_count if _earns(in_force, n)}
-    then = {n for n in hosts_by_count if _earns(proposed, n)}
+def _counts(
+    hosts_by_value: Mapping[int, int], in_force: Rule | None, proposed: Rule | None
+) -> PreviewCounts:
+    now = _earning(hosts_by_value.keys(), in_force)
+    then = _earning(hosts_by_value.keys(), proposed)
 
-    def hosts(counts: set[int]) -> int:
-        return sum(hosts_by_count[n] for n in counts)
+    def hosts(values: Set[int]) -> int:
+        return sum(hosts_by_value[value] for value in values)
 
-    return PreviewPeriod(
-        reference_date=period,
-        hosts=sum(hosts_by_count.values()),
+    return PreviewCounts(
+        hosts=sum(hosts_by_value.values()),
         awards_now=hosts(now),
         awards_then=hosts(then),
         points_now=hosts(now) * (in_force.points if in_force else 0),
         points_then=hosts(then) * (proposed.points if proposed else 0),
         gained=hosts(then - now),
         lost=hosts(now - then),
-        just_missed=hosts_by_count.get(threshold - 1, 0) if proposed else 0,
-    )
-
-
-def _changed(
-    counts: set[int], in_force: Rule | None, proposed: Rule | None
-) -> tuple[set[int], set[int]]:
-    """Return the counts that only the proposed rule pays, and those only the one in force does."""
-    now = {n for n in counts if _earns(in_force, n)}
-    then = {n for n in counts if _earns(proposed, n)}
-    return then - now, now - then
-
-
-def _reached(cadence: Cadence, metric: str, first: date, last: date, counts: set[int]) -> Reached:
-    if not counts:
-        return Reached(0, ())
-    return hosts_that_reached(
-        cadence=cadence, metric=metric, first=first, last=last, counts=counts, shown=MAX_NAMED
-    )
-
-
-def _sum(periods: tuple[PreviewPeriod, ...]) -> PreviewPeriod:
-    return PreviewPeriod(
-        reference_date=periods[0].reference_date,
-        hosts=sum(each.hosts for each in periods),
-        awards_now=sum(each.awards_now for each in periods),
-        awards_then=sum(each.awards_then for each in periods),
-        points_now=sum(each.points_now for each in periods),
-        points_then=sum(each.points_then for each in periods),
-        gained=sum(each.gained for each in periods),
-        lost=sum(each.lost for each in periods),
-        just_missed=sum(each.just_missed for each in periods),
+        just_missed=hosts_by_value.get(proposed.threshold - 1, 0) if proposed else 0,
     )

@@ -8,9 +8,11 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Sum
 
+from rewards.choices import Cadence
 from rewards.engine.values import Facts
 from rewards.models import ActivityEvent, ActivityTotal, DailyActivity
 from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
+from rewards.selectors.metrics import METRIC_SQL
 
 
 class IdRange(NamedTuple):
@@ -62,21 +64,6 @@ def has_more_active_hosts(*, days: Sequence[date], than: int) -> bool:
     return DailyActivity.objects.filter(date__in=days)[: than + 1].count() > than
 
 
-# The columns of users_by_facts for one day, where a host has one row, and for several.
-_ONE_DAY = {
-    "logins": "logins",
-    "audio_calls": "audio_calls",
-    "video_calls": "video_calls",
-    "active_days": "1",
-}
-_SEVERAL_DAYS = {
-    "logins": "sum(logins)",
-    "audio_calls": "sum(audio_calls)",
-    "video_calls": "sum(video_calls)",
-    "active_days": "count(*)",
-}
-
-
 def users_by_facts(
     *, days: Sequence[date], id_range: IdRange, metrics: Collection[str] = Facts._fields
 ) -> dict[Facts, list[int]]:
@@ -85,7 +72,10 @@ def users_by_facts(
     Only hosts of `id_range` who were active, and were eligible on the last day. Facts that are
     not among `metrics` are 0.
     """
-    columns, grouping = (_ONE_DAY, "") if len(days) == 1 else (_SEVERAL_DAYS, "GROUP BY user_id")
+    cadence, grouping = (
+        (Cadence.DAILY, "") if len(days) == 1 else (Cadence.WEEKLY, "GROUP BY user_id")
+    )
+    columns = METRIC_SQL[cadence]
     selected = ", ".join([columns[m] if m in metrics else "0" for m in Facts._fields])
     # Each host is looked up by itself in the small index of users whose eligibility ends: a join
     # would be planned with statistics that do not know so new a day, and may become a nested scan.

@@ -1,4 +1,4 @@
-"""The distribution of a metric: how many hosts came to which count."""
+"""The distribution of a metric: how many hosts had which count."""
 
 from collections.abc import Collection
 from datetime import date
@@ -9,23 +9,10 @@ from psycopg import sql
 
 from rewards.choices import Cadence
 from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
+from rewards.selectors.metrics import METRIC_SQL
 from rewards.selectors.time_limits import query_time_limit
 
 PREVIEW_TIMEOUT_MS = 20_000
-
-# The metrics of a host's day, and of the rows of its week; named as in Facts.
-_DAY_METRICS = {
-    "logins": sql.SQL("logins"),
-    "audio_calls": sql.SQL("audio_calls"),
-    "video_calls": sql.SQL("video_calls"),
-    "active_days": sql.SQL("1"),
-}
-_WEEK_METRICS = {
-    "logins": sql.SQL("sum(logins)::bigint"),
-    "audio_calls": sql.SQL("sum(audio_calls)::bigint"),
-    "video_calls": sql.SQL("sum(video_calls)::bigint"),
-    "active_days": sql.SQL("count(*)"),
-}
 
 _DAYS = sql.SQL("""
     SELECT date AS period, date AS last_day, user_id, {metric} AS measured
@@ -33,7 +20,7 @@ _DAYS = sql.SQL("""
     WHERE date BETWEEN {first} AND {last}
 """)
 
-# One week after the other, so that memory holds the hosts of one week only.
+# A nested loop over weeks: memory holds the hosts of one week at a time.
 _WEEKS = sql.SQL("""
     SELECT monday AS period, monday + 6 AS last_day, user_id, measured
     FROM (
@@ -48,7 +35,7 @@ _WEEKS = sql.SQL("""
     ) AS activity
 """)
 
-# The users whose eligibility ends are few: read once, and nobody else is looked up.
+# The users whose eligibility ends are few, and are read once: an anti-join by hash.
 _ELIGIBLE = sql.SQL("""
     SELECT period, user_id, measured
     FROM ({activity}) AS activity
@@ -60,8 +47,8 @@ _ELIGIBLE = sql.SQL("""
 _WITH_ENDING = sql.SQL(f"WITH ending AS MATERIALIZED {LAST_ELIGIBLE_DAYS}")
 
 
-class Measured(NamedTuple):
-    """The number of hosts with the same count in the same period."""
+class Bucket(NamedTuple):
+    """The number of hosts with the same count in a period."""
 
     period: date
     """A business day, or the Monday of a week."""
@@ -69,44 +56,47 @@ class Measured(NamedTuple):
     hosts: int
 
 
-class Often(NamedTuple):
-    """A host, and the number of periods in which it came to certain counts."""
+class FrequentHost(NamedTuple):
+    """A host, and the number of periods in which it had certain counts."""
 
-    user: int
+    user_id: int
     external_id: str
     periods: int
 
 
-class Reached(NamedTuple):
-    """The hosts that came to certain counts: their number, and those who did most often."""
+class MatchingHosts(NamedTuple):
+    """The number of hosts that had certain counts, and those that had them most often."""
 
     hosts: int
-    most_often: tuple[Often, ...]
+    most_often: tuple[FrequentHost, ...]
 
 
-def distribution(*, cadence: Cadence, metric: str, first: date, last: date) -> list[Measured]:
-    """Return the counts of `metric` in the periods of `first`..`last`, in order.
+def distribution(*, cadence: Cadence, metric: str, first: date, last: date) -> list[Bucket]:
+    """Return how many hosts had which count of `metric`, by period of `first`..`last`, in order.
 
-    `metric` is a field of Facts. Only of hosts who were active in the period and eligible
-    on its last day. For weeks, `first` is a Monday and `last` a Sunday.
+    `metric` is a field of Facts. Only hosts that were active in the period and eligible on its
+    last day. For weeks, `first` is a Monday and `last` a Sunday. Raises QueryTimedOut.
     """
     query = sql.SQL("""
         {ending}
         SELECT period, measured, count(*) FROM ({measured}) AS measured GROUP BY 1, 2 ORDER BY 1, 2
     """).format(ending=_WITH_ENDING, measured=_measured(cadence, metric, first, last))
-    return [Measured(*row) for row in _rows(query)]
+    return [Bucket(*row) for row in _rows(query)]
 
 
-def hosts_that_reached(
+def hosts_with_counts(
     *,
     cadence: Cadence,
     metric: str,
     first: date,
     last: date,
     counts: Collection[int],
-    shown: int,
-) -> Reached:
-    """Return the hosts for whom `metric` came to one of `counts`; parameters as in distribution."""
+    limit: int,
+) -> MatchingHosts:
+    """Return the hosts with one of `counts` of `metric`, and the first `limit` of them by name.
+
+    The other parameters and the errors are those of distribution.
+    """
     query = sql.SQL("""
         {ending}
         SELECT hosts, user_id, external_id, periods
@@ -116,7 +106,7 @@ def hosts_that_reached(
             WHERE measured = ANY({counts})
             GROUP BY user_id
             ORDER BY periods DESC, user_id
-            LIMIT {shown}
+            LIMIT {limit}
         ) AS most_often
         JOIN rewards_user ON id = user_id
         ORDER BY periods DESC, user_id
@@ -124,18 +114,20 @@ def hosts_that_reached(
         ending=_WITH_ENDING,
         measured=_measured(cadence, metric, first, last),
         counts=list(counts),
-        shown=shown,
+        limit=limit,
     )
     rows = _rows(query)
-    return Reached(rows[0][0] if rows else 0, tuple(Often(*host) for _, *host in rows))
+    return MatchingHosts(
+        hosts=rows[0][0] if rows else 0,
+        most_often=tuple(FrequentHost(*host) for _, *host in rows),
+    )
 
 
 def _measured(cadence: Cadence, metric: str, first: date, last: date) -> sql.Composed:
-    """Return the query of (period, user_id, measured) for each active, eligible host."""
-    if cadence == Cadence.WEEKLY:
-        activity = _WEEKS.format(metric=_WEEK_METRICS[metric], first=first, last=last)
-    else:
-        activity = _DAYS.format(metric=_DAY_METRICS[metric], first=first, last=last)
+    """Return the query of (period, user_id, measured) of the active, eligible hosts."""
+    activity = (_WEEKS if cadence == Cadence.WEEKLY else _DAYS).format(
+        metric=sql.SQL(METRIC_SQL[cadence][metric]), first=first, last=last
+    )
     return _ELIGIBLE.format(activity=activity)
 
 

@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -7,12 +7,13 @@ from django.utils import timezone
 
 from rewards.choices import RuleType
 from rewards.models import RewardRule
+from rewards.reports.preview import preview_rule
 from tests.factories import DailyActivityFactory, HostFactory, RewardRuleFactory
 
 pytestmark = pytest.mark.django_db
 
 AUDIO = "DAILY_AUDIO_CALL_TARGET"
-YESTERDAY = datetime(2026, 11, 23).date()  # noqa: DTZ001 - only its date is of interest
+YESTERDAY = date(2026, 11, 23)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def preview(*arguments, threshold="4", points="40", **options):
     )
 
 
-def test_it_shows_each_day_and_who_would_gain(capsys):
+def test_days_and_gaining_hosts_are_shown(capsys):
     RewardRuleFactory(rule_type=AUDIO, threshold=5, points=50)
     DailyActivityFactory(user=HostFactory(external_id="alice"), date=YESTERDAY, audio_calls=4)
     DailyActivityFactory(date=YESTERDAY, audio_calls=5)
@@ -52,39 +53,22 @@ def test_it_shows_each_day_and_who_would_gain(capsys):
     assert err == ""
 
 
-def test_it_says_when_there_was_nothing_to_evaluate(capsys):
+def test_days_without_activity(capsys):
     preview()
 
     assert "There was no activity in these days." in capsys.readouterr().out
 
 
-def test_it_gives_one_json_object_and_writes_nothing(capsys):
-    DailyActivityFactory(
-        user=HostFactory(external_id="alice"), date=YESTERDAY - timedelta(days=20), audio_calls=4
-    )
+def test_json_is_the_preview(capsys):
+    day = YESTERDAY - timedelta(days=20)
+    DailyActivityFactory(user=HostFactory(external_id="alice"), date=day, audio_calls=4)
 
     preview("--days=28", format="json")
 
-    answer = json.loads(capsys.readouterr().out)
-    assert (answer["rule_type"], answer["from"], answer["to"]) == (
-        AUDIO,
-        "2026-10-27",
-        "2026-11-23",
+    expected = preview_rule(
+        rule_type=RuleType(AUDIO), threshold=4, points=40, days=28, today=date(2026, 11, 24)
     )
-    assert (answer["in_force"], answer["proposed"]) == (None, {"threshold": 4, "points": 40})
-    assert len(answer["periods"]) == 28
-    assert answer["total"] == {
-        "hosts": 1,
-        "awards_now": 0,
-        "awards_then": 1,
-        "points_now": 0,
-        "points_then": 40,
-        "gained": 1,
-        "lost": 0,
-        "just_missed": 0,
-    }
-    assert answer["gaining"] == {"hosts": 1, "most_often": {"alice": 1}}
-    assert answer["losing"] == {"hosts": 0, "most_often": {}}
+    assert json.loads(capsys.readouterr().out) == expected.to_dict()
     assert not RewardRule.objects.exists()
 
 
@@ -97,7 +81,7 @@ def test_it_gives_one_json_object_and_writes_nothing(capsys):
         ({"points": "0"}, "--points: not a whole number (digits 0-9) from 1 to 1,000,000: '0'"),
     ],
 )
-def test_what_it_cannot_preview_is_one_sentence(arguments, message):
+def test_wrong_numbers_are_refused(arguments, message):
     with pytest.raises(CommandError) as refusal:
         preview(**arguments)
 
@@ -108,15 +92,15 @@ def test_a_threshold_has_the_limits_of_its_rule_type():
     with pytest.raises(CommandError) as refusal:
         call_command("preview_rule", "WEEKLY_CONSISTENCY", "--threshold=8", "--points=1")
 
-    assert str(refusal.value) == "threshold 8 is outside 1-7 active days a week."
+    assert str(refusal.value) == "The threshold 8 is outside 1-7 active days a week."
     assert refusal.value.returncode == 2
 
 
-def test_it_looks_back_over_one_week_or_four():
+def test_it_looks_back_one_week_or_four():
     with pytest.raises(CommandError, match="invalid choice: 14"):
         preview("--days=14")
 
 
-def test_it_knows_the_rule_types():
+def test_an_unknown_rule_type_is_refused():
     with pytest.raises(CommandError, match=f"choose from .*{RuleType.DAILY_LOGIN}"):
         call_command("preview_rule", "NOSUCH", "--threshold=1", "--points=1")

@@ -9,8 +9,9 @@ from rewards.choices import RULE_TYPE_SPECS, RuleType, RunTrigger
 from rewards.engine.evaluators import evaluate
 from rewards.engine.values import Facts, Rule
 from rewards.exceptions import QueryTimedOut, RuleRefused
-from rewards.reports.preview import MAX_NAMED, preview_rule
+from rewards.reports.preview import MAX_NAMED, PreviewCounts, preview_rule
 from rewards.selectors import distribution
+from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
 from tests.awards import award_daily, award_weekly
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
 
@@ -36,30 +37,38 @@ def active(audio_calls, day=A_TUESDAY, **kwargs):
     return DailyActivityFactory(date=day, audio_calls=audio_calls, **kwargs)
 
 
-def test_each_measure_is_what_its_evaluator_counts():
-    for rule_type, terms in RULE_TYPE_SPECS.items():
-        rule = Rule(version=1, rule_type=rule_type, threshold=1, points=1)
+@pytest.mark.parametrize("rule_type", RuleType)
+def test_a_metric_is_what_its_evaluator_measures(rule_type):
+    rule = Rule(version=1, rule_type=rule_type, threshold=1, points=1)
+    metric = RULE_TYPE_SPECS[rule_type].metric
 
-        assert evaluate(rule, Facts(**{terms.measure: 3})).measured == 3
+    assert evaluate(rule, Facts(**{metric: 3})).measured == 3
 
 
-def test_a_change_is_held_against_the_rule_in_force_day_by_day():
+def test_a_change_is_compared_day_by_day():
     RewardRuleFactory(rule_type=AUDIO, threshold=5, points=50)
     for audio_calls in (3, 3, 4, 5, 9):
         active(audio_calls)
 
     change = preview()
 
-    day = change.periods[0]
-    assert (day.reference_date, day.hosts) == (A_TUESDAY, 5)
-    assert (day.awards_now, day.points_now) == (2, 100)
-    assert (day.awards_then, day.points_then) == (3, 120)
-    assert (day.gained, day.lost, day.just_missed) == (1, 0, 2)
-    assert [each.hosts for each in change.periods] == [5, 0, 0, 0, 0, 0, 0]
-    assert change.total == day
+    first, *others = change.periods.items()
+    counts = PreviewCounts(
+        hosts=5,
+        awards_now=2,
+        points_now=100,
+        awards_then=3,
+        points_then=120,
+        gained=1,
+        lost=0,
+        just_missed=2,
+    )
+    assert first == (A_TUESDAY, counts)
+    assert others == [(A_TUESDAY + timedelta(days=n), PreviewCounts()) for n in range(1, 7)]
+    assert change.total == counts
 
 
-def test_those_who_gain_and_lose_most_often_are_named():
+def test_hosts_that_lose_most_often_are_named_first():
     RewardRuleFactory(rule_type=AUDIO, threshold=3)
     often, once = HostFactory(external_id="often"), HostFactory(external_id="once")
     for day in (A_TUESDAY, A_TUESDAY + timedelta(days=1)):
@@ -73,7 +82,7 @@ def test_those_who_gain_and_lose_most_often_are_named():
     assert preview(threshold=2).gaining == (0, ())
 
 
-def test_all_who_gain_are_counted_and_only_the_first_named():
+def test_all_gaining_hosts_are_counted_and_few_named():
     for _ in range(MAX_NAMED + 2):
         active(4)
 
@@ -93,7 +102,7 @@ def test_all_who_gain_are_counted_and_only_the_first_named():
         (29, 28, 0),
     ],
 )
-def test_a_preview_looks_at_the_days_that_have_ended(days_ago, days, hosts):
+def test_only_days_that_have_ended_are_previewed(days_ago, days, hosts):
     active(4, TODAY - timedelta(days=days_ago))
 
     assert preview(days=days).total.hosts == hosts
@@ -114,7 +123,7 @@ def test_a_weekly_rule_is_evaluated_over_whole_weeks(days, mondays):
 
     change = preview(WEEKLY, threshold=4, days=days)
 
-    assert [each.reference_date for each in change.periods] == mondays
+    assert list(change.periods) == mondays
     assert (change.total.hosts, change.total.awards_then, change.total.gained) == (1, 1, 1)
     assert preview(WEEKLY, threshold=5, days=days).total.just_missed == 1
 
@@ -127,14 +136,14 @@ def test_a_weekly_rule_is_evaluated_over_whole_weeks(days, mondays):
         ({"starts_on": TODAY}, 1),
     ],
 )
-def test_a_change_is_held_against_what_is_in_force_today(in_force, awards_now):
+def test_a_change_is_compared_with_the_rule_of_today(in_force, awards_now):
     RewardRuleFactory(rule_type=AUDIO, threshold=4, **in_force)
     active(4)
 
     assert preview().total.awards_now == awards_now
 
 
-def test_a_pause_takes_all_and_nobody_just_misses_it():
+def test_a_pause_takes_every_award():
     RewardRuleFactory(rule_type=AUDIO, threshold=3, points=50)
     active(3)
 
@@ -147,7 +156,7 @@ def test_a_pause_takes_all_and_nobody_just_misses_it():
 @pytest.mark.parametrize(
     "host", [{"left_on": A_MONDAY}, {"is_host": False}], ids=["left", "no host"]
 )
-def test_who_did_not_earn_then_does_not_count(host):
+def test_ineligible_hosts_are_not_counted(host):
     active(4, user=HostFactory(**host))
     for offset in range(4):
         active(0, A_MONDAY - timedelta(days=3 - offset), user=HostFactory(**host))
@@ -165,15 +174,16 @@ def test_a_preview_of_the_rule_in_force_is_what_a_run_pays(rule_type, threshold)
         left_on = A_MONDAY if n % 5 == 0 else None
         active(n, user=HostFactory(left_on=left_on), logins=1 + n % 4, video_calls=n % 6)
 
-    day = preview(rule_type, threshold=threshold, points=7).periods[0]
+    day = preview(rule_type, threshold=threshold, points=7).periods[A_TUESDAY]
     run = award_daily(day=A_TUESDAY, now=NOW, trigger=RunTrigger.COMMAND).counts
 
     assert run.awards
-    assert (day.hosts, day.awards_then, day.points_then) == (run.hosts, run.awards, run.points)
-    assert (day.awards_now, day.points_now) == (run.awards, run.points)
+    assert (day.hosts, day.awards_then) == (run.hosts_evaluated, run.awards)
+    assert (day.points_then, day.points_now) == (run.points, run.points)
+    assert day.awards_now == run.awards
 
 
-def test_a_preview_of_the_weekly_rule_in_force_is_what_a_run_pays():
+def test_a_weekly_preview_is_what_a_run_pays():
     RewardRuleFactory(rule_type=WEEKLY, threshold=3, points=7)
     sunday = A_MONDAY + timedelta(days=6)
     for days_active in range(1, 8):
@@ -185,26 +195,26 @@ def test_a_preview_of_the_weekly_rule_in_force_is_what_a_run_pays():
     week = preview(WEEKLY, threshold=3, points=7).total
     run = award_weekly(monday=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND).counts
 
-    assert (run.hosts, run.awards) == (14, 10)
+    assert (run.hosts_evaluated, run.awards) == (14, 10)
     assert (week.hosts, week.awards_then, week.points_then) == (14, 10, run.points)
 
 
 @pytest.mark.parametrize(
-    ("terms", "message"),
+    ("numbers", "message"),
     [
-        ({"threshold": 0}, "threshold 0 is outside 1-10000 completed audio calls a day"),
-        ({"threshold": 10_001}, "threshold 10001 is outside"),
-        ({"points": 0}, "0 points are outside 1-1000000"),
-        ({"points": 1_000_001}, "1000001 points are outside"),
+        ({"threshold": 0}, "The threshold 0 is outside 1-10,000 completed audio calls a day."),
+        ({"threshold": 10_001}, "The threshold 10,001 is outside 1-10,000 "),
+        ({"points": 0}, "A rule pays 1 to 1,000,000 points, not 0."),
+        ({"points": 1_000_001}, "A rule pays 1 to 1,000,000 points, not 1,000,001."),
     ],
 )
-def test_terms_outside_their_limits_are_refused(terms, message):
+def test_numbers_outside_their_limits_are_refused(numbers, message):
     with pytest.raises(RuleRefused, match=message):
-        preview(**terms)
+        preview(**numbers)
 
 
 @pytest.mark.parametrize("rule_type", [AUDIO, WEEKLY])
-def test_a_preview_takes_the_same_queries_for_any_number_of_hosts(rule_type):
+def test_a_preview_takes_the_same_queries_for_any_hosts(rule_type):
     RewardRuleFactory(rule_type=rule_type, threshold=1)
     counts = []
     for hosts in (1, 50):
@@ -216,23 +226,58 @@ def test_a_preview_takes_the_same_queries_for_any_number_of_hosts(rule_type):
 
         counts.append(len(queries))
 
-    # The versions in force, the counts of the days, those who lose: each of the last two in a
-    # transaction that sets its bounds and lifts them again.
-    assert counts == [11, 11]
+    # The versions in force; then the distribution, and the hosts that lose, with six around each:
+    # a savepoint, two limits set, two limits lifted, and the release of the savepoint.
+    assert counts == [15, 15]
 
 
 @pytest.fixture
 def _slow_query(monkeypatch):
-    slow = sql.SQL("WITH gone AS MATERIALIZED (SELECT id, left_on FROM rewards_user, pg_sleep(5))")
-    monkeypatch.setattr(distribution, "_GONE", slow)
+    slow = sql.SQL(
+        "WITH ending AS MATERIALIZED (SELECT user_id, last_eligible_day FROM pg_sleep(5), {})"
+    )
+    monkeypatch.setattr(
+        distribution, "_WITH_ENDING", slow.format(sql.SQL(f"{LAST_ELIGIBLE_DAYS} AS ineligible"))
+    )
     monkeypatch.setattr(distribution, "PREVIEW_TIMEOUT_MS", 50)
 
 
 @pytest.mark.usefixtures("_slow_query")
-def test_a_preview_that_takes_too_long_is_given_up_in_one_sentence():
+def test_a_preview_has_a_time_limit():
     active(4)
 
-    with pytest.raises(QueryTimedOut, match="look back over fewer days"):
+    with pytest.raises(QueryTimedOut, match="ask for fewer days"):
         preview()
 
     assert HostFactory()  # the transaction around it can go on
+
+
+def test_a_preview_as_json():
+    RewardRuleFactory(rule_type=AUDIO, threshold=5, points=50)
+    active(4, user=HostFactory(external_id="alice"))
+
+    answer = preview().to_dict()
+
+    total = {
+        "hosts": 1,
+        "awards_now": 0,
+        "awards_then": 1,
+        "points_now": 0,
+        "points_then": 40,
+        "gained": 1,
+        "lost": 0,
+        "just_missed": 0,
+    }
+    periods = answer.pop("periods")
+    assert (len(periods), periods[0]) == (7, {"reference_date": "2026-11-17"} | total)
+    assert answer == {
+        "rule_type": "DAILY_AUDIO_CALL_TARGET",
+        "from": "2026-11-17",
+        "to": "2026-11-23",
+        "in_force": {"threshold": 5, "points": 50},
+        "proposed": {"threshold": 4, "points": 40},
+        "total": total,
+        "gaining": {"hosts": 1, "most_often": {"alice": 1}},
+        "losing": {"hosts": 0, "most_often": {}},
+    }
+    assert preview(is_active=False).to_dict()["proposed"] is None

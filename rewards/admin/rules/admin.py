@@ -20,7 +20,7 @@ from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
 from rewards.exceptions import QueryTimedOut, RuleRefused
 from rewards.models import RewardRule
-from rewards.reports.preview import SPANS, preview_rule
+from rewards.reports.preview import LOOKBACKS, preview_rule
 from rewards.selectors.rules import latest_version
 from rewards.services import rules
 
@@ -207,7 +207,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
             "show_delete": False,  # the page has its own words for it
             "title": f"Change: {rule_type.label}" if rule_type else "Write a version of a rule",
             "card": card,
-            "spans": SPANS,
+            "spans": LOOKBACKS,
             "next_version": 1 + len(card.history) if card else 1,
         }
         if rule is not None:

@@ -23,7 +23,7 @@ from rewards.choices import (
 from rewards.exceptions import InvalidStartDate, RuleChanged, RuleRefused
 from rewards.models import RewardRule, User
 from rewards.models.rule import MAX_REASON
-from rewards.reports.preview import SPANS
+from rewards.reports.preview import LOOKBACKS
 from rewards.selectors.rules import latest_version, version_token
 from rewards.services import rules
 
@@ -101,7 +101,7 @@ class RuleForm(forms.ModelForm[RewardRule]):
     def preview_days(self) -> int | None:
         """How far a preview is to look back; None where the version is to be written."""
         asked = self.data.get("_preview", "")
-        return next((days for days in SPANS if str(days) == asked), None)
+        return next((days for days in LOOKBACKS if str(days) == asked), None)
 
     def is_valid(self) -> bool:
         """Return whether the version was written, which after a preview it was not."""

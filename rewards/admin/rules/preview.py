@@ -9,8 +9,8 @@ from django.utils.safestring import SafeString
 from rewards.admin.formatting import format_number, format_threshold, host_link
 from rewards.choices import RULE_TYPE_SPECS, Cadence
 from rewards.engine.values import Rule
-from rewards.reports.preview import Preview, PreviewPeriod
-from rewards.selectors.distribution import Reached
+from rewards.reports.preview import Preview, PreviewCounts
+from rewards.selectors.distribution import MatchingHosts
 from rewards.wording import count
 
 COLUMNS = {
@@ -51,7 +51,7 @@ def shown(preview: Preview) -> dict[str, Any]:
         "chart": json.dumps(_chart(preview)),
         "table": {
             "headers": ["Week of" if is_weekly else "Business day", *COLUMNS.values()],
-            "rows": [_row(str(period.reference_date), period) for period in preview.periods],
+            "rows": [_row(str(day), counts) for day, counts in preview.periods.items()],
             "total": _row("In all", total),
         },
     }
@@ -73,40 +73,43 @@ def _figure(title: str, now: int, then: int) -> dict[str, str]:
     }
 
 
-def _hosts(reached: Reached) -> dict[str, Any]:
+def _hosts(matching: MatchingHosts) -> dict[str, Any]:
     return {
-        "hosts": reached.hosts,
-        "named": _named(reached),
-        "more": reached.hosts - len(reached.most_often),
+        "hosts": matching.hosts,
+        "named": _named(matching),
+        "more": matching.hosts - len(matching.most_often),
     }
 
 
-def _named(reached: Reached) -> SafeString:
+def _named(matching: MatchingHosts) -> SafeString:
     return format_html_join(
         ", ",
         "{} ({}×)",  # noqa: RUF001 - times
-        ((host_link(user, name), format_number(often)) for user, name, often in reached.most_often),
+        (
+            (host_link(host.user_id, host.external_id), format_number(host.periods))
+            for host in matching.most_often
+        ),
     )
 
 
-def _row(label: str, period: PreviewPeriod) -> list[str]:
-    return [label, *(format_number(getattr(period, field)) for field in COLUMNS)]
+def _row(label: str, counts: PreviewCounts) -> list[str]:
+    return [label, *(format_number(getattr(counts, field)) for field in COLUMNS)]
 
 
 def _chart(preview: Preview) -> dict[str, Any]:
     bars = {"maxBarThickness": 16, "borderRadius": 3, "displayYAxis": True, "grouped": True}
     return {
-        "labels": [f"{period.reference_date:%d %b}" for period in preview.periods],
+        "labels": [f"{day:%d %b}" for day in preview.periods],
         "datasets": [
             {
                 "label": "Points under the rule in force",
-                "data": [period.points_now for period in preview.periods],
+                "data": [counts.points_now for counts in preview.periods.values()],
                 "backgroundColor": "var(--color-base-400)",
                 **bars,
             },
             {
                 "label": "Points under the change",
-                "data": [period.points_then for period in preview.periods],
+                "data": [counts.points_then for counts in preview.periods.values()],
                 "backgroundColor": "var(--color-primary-600)",
                 **bars,
             },

@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -15,25 +14,25 @@ from rewards.choices import (
 )
 from rewards.engine.values import Rule
 from rewards.management.base import RewardsCommand, whole_number
-from rewards.reports.preview import SPANS, Preview, PreviewPeriod, preview_rule
-from rewards.selectors.distribution import Reached
+from rewards.reports.preview import LOOKBACKS, Preview, PreviewCounts, preview_rule
+from rewards.selectors.distribution import MatchingHosts
 from rewards.selectors.time_zone import business_date
 from rewards.wording import count
 
-COLUMNS = (
-    ("active", "hosts"),
-    ("earn now", "awards_now"),
-    ("would", "awards_then"),
-    ("gain", "gained"),
-    ("lose", "lost"),
-    ("just miss", "just_missed"),
-    ("points now", "points_now"),
-    ("would be", "points_then"),
-)
+COLUMNS = {
+    "hosts": "active",
+    "awards_now": "earn now",
+    "awards_then": "would",
+    "gained": "gain",
+    "lost": "lose",
+    "just_missed": "just miss",
+    "points_now": "points now",
+    "points_then": "would be",
+}
 
 
 class Command(RewardsCommand):
-    help = "Show what a change of a rule would have done lately; nothing is written."
+    help = "Show what a change of a rule would have done in recent days; writes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
@@ -41,16 +40,20 @@ class Command(RewardsCommand):
             "--threshold",
             type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
             required=True,
-            help="how much would be enough",
+            help="proposed threshold",
         )
         parser.add_argument(
             "--points",
             type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
             required=True,
-            help="what it would pay",
+            help="proposed points",
         )
         parser.add_argument(
-            "--days", choices=SPANS, type=int, default=SPANS[0], help="default: %(default)s"
+            "--days",
+            choices=LOOKBACKS,
+            type=int,
+            default=LOOKBACKS[0],
+            help="days to look back; default: %(default)s",
         )
 
     def handle(
@@ -69,18 +72,19 @@ class Command(RewardsCommand):
             days=days,
             today=business_date(timezone.now()),
         )
-        self.report(_text(preview), _row(preview))
+        self.report(_text(preview), preview.to_dict())
 
 
 def _text(preview: Preview) -> str:
     is_weekly = RULE_TYPE_SPECS[preview.rule_type].cadence == Cadence.WEEKLY
     lines = [
         f"{preview.rule_type}, {preview.first} to {preview.last}; nothing was written.",
-        f"In force: {_terms(preview.in_force)}. Proposed: {_terms(preview.proposed)}.",
+        f"In force: {_rule(preview.in_force)}. Proposed: {_rule(preview.proposed)}.",
         "",
-        f"{'week' if is_weekly else 'day':<10}" + "".join(f"{title:>12}" for title, _ in COLUMNS),
-        *(_figures(str(each.reference_date), each) for each in preview.periods),
-        _figures("in all", preview.total),
+        f"{'week' if is_weekly else 'day':<10}"
+        + "".join(f"{title:>12}" for title in COLUMNS.values()),
+        *(_row(str(day), counts) for day, counts in preview.periods.items()),
+        _row("total", preview.total),
         "" if preview.total.hosts else "There was no activity in these days.",
         f"Would gain: {_hosts(preview.gaining)}.",
         f"Would lose: {_hosts(preview.losing)}.",
@@ -88,50 +92,21 @@ def _text(preview: Preview) -> str:
     return "\n".join(lines)
 
 
-def _terms(rule: Rule | None) -> str:
+def _rule(rule: Rule | None) -> str:
     if rule is None:
         return "nothing"
     threshold = RULE_TYPE_SPECS[rule.rule_type].format_threshold(rule.threshold)
     return f"{threshold} for {count(rule.points, 'point')}"
 
 
-def _figures(label: str, period: PreviewPeriod) -> str:
-    return f"{label:<10}" + "".join(f"{getattr(period, field):>12,}" for _, field in COLUMNS)
+def _row(label: str, counts: PreviewCounts) -> str:
+    return f"{label:<10}" + "".join(f"{getattr(counts, field):>12,}" for field in COLUMNS)
 
 
-def _hosts(reached: Reached) -> str:
-    if not reached.hosts:
+def _hosts(matching: MatchingHosts) -> str:
+    if not matching.hosts:
         return "nobody"
-    named = ", ".join(f"{name} ({often})" for _, name, often in reached.most_often)
-    rest = reached.hosts - len(reached.most_often)
+    named = ", ".join(f"{host.external_id} ({host.periods})" for host in matching.most_often)
+    rest = matching.hosts - len(matching.most_often)
     more = f" and {rest:,} more" if rest else ""
-    return f"{reached.hosts:,} host{'' if reached.hosts == 1 else 's'}: {named}{more}"
-
-
-def _row(preview: Preview) -> dict[str, Any]:
-    def terms(rule: Rule | None) -> dict[str, int] | None:
-        return None if rule is None else {"threshold": rule.threshold, "points": rule.points}
-
-    def figures(period: PreviewPeriod) -> dict[str, int]:
-        row = asdict(period)
-        del row["reference_date"]
-        return row
-
-    def changed(reached: Reached) -> dict[str, Any]:
-        named = {host.external_id: host.periods for host in reached.most_often}
-        return {"hosts": reached.hosts, "most_often": named}
-
-    return {
-        "rule_type": preview.rule_type.value,
-        "from": preview.first.isoformat(),
-        "to": preview.last.isoformat(),
-        "in_force": terms(preview.in_force),
-        "proposed": terms(preview.proposed),
-        "periods": [
-            {"reference_date": each.reference_date.isoformat()} | figures(each)
-            for each in preview.periods
-        ],
-        "total": figures(preview.total),
-        "gaining": changed(preview.gaining),
-        "losing": changed(preview.losing),
-    }
+    return f"{count(matching.hosts, 'host')}: {named}{more}"
