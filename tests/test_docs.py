@@ -193,6 +193,14 @@ def test_contributing_lists_each_part_of_the_gate():
     assert re.findall(r"`([a-z]+)`", row) == parts.split()
 
 
+def test_documents_use_markers_that_exist():
+    known = {line.split(":")[0] for line in PYPROJECT["tool"]["pytest"]["ini_options"]["markers"]}
+    used = {name for text in texts().values() for name in re.findall(r"pytest -m ([a-z]+)", text)}
+
+    assert used
+    assert used <= known
+
+
 def test_contributing_lists_the_layers_that_are_enforced():
     (contract,) = [
         contract
