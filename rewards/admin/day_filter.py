@@ -96,7 +96,7 @@ class DayRangeFilter(FieldListFilter):
             return parse_day(text)
         except ValueError as error:
             self.is_readable = False
-            messages.error(self.request, f"Filter “{self.title}”, {end}: {error}.")
+            messages.error(self.request, f"Filter “{self.title}”, {end}: {error}")
             return None
 
     def _keep_to_the_latest(self, model: type[Model], days: int) -> None:

@@ -58,5 +58,4 @@ class DayField(forms.DateField):
         try:
             return parse_day(text)
         except ValueError as error:
-            sentence = str(error)
-            raise ValidationError(f"{sentence[0].upper()}{sentence[1:]}.", code="invalid") from None
+            raise ValidationError(str(error), code="invalid") from None

@@ -86,20 +86,20 @@ def parse_day(text: str) -> date:
     paid.
     """
     if not text:
-        raise ValueError("the date is empty; use YYYY-MM-DD")
-    bad_year = f"year must be {FIRST_DAY.year}-{LAST_DAY.year}: {text!a:.80}"
+        raise ValueError("The date is empty; use YYYY-MM-DD.")
+    bad_year = f"Year must be {FIRST_DAY.year}-{LAST_DAY.year}: {text!a:.80}."
     if _OTHER_YEAR.fullmatch(text):
         raise ValueError(bad_year)
     if not _ISO_DAY.fullmatch(text):
-        raise ValueError(f"not a date of the form YYYY-MM-DD: {text!a:.80}")
+        raise ValueError(f"Not a date of the form YYYY-MM-DD: {text!a:.80}.")
     year, month, number = (int(part) for part in text.split("-"))
     try:
         day = date(year, month, number)
     except ValueError:
         reason = f"; {year} is not a leap year" if (month, number) == (2, 29) else ""
-        raise ValueError(f"no such day: '{text}'{reason}") from None
+        raise ValueError(f"No such day: '{text}'{reason}.") from None
     if day < FIRST_DAY:
-        raise ValueError(f"{text} is before the ledger's start {FIRST_DAY}")
+        raise ValueError(f"{text} is before the ledger's start {FIRST_DAY}.")
     if day > LAST_DAY:
         raise ValueError(bad_year)
     return day

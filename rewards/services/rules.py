@@ -1,4 +1,4 @@
-"""Writing rule versions: what a rule asks and pays from a day on."""
+"""The only writer of rule versions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from rewards.selectors.rules import latest_version, version_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleReport:
-    """The version that stands now, and whether this call wrote it."""
+    """The version that begins on the day asked for, and whether this call wrote it."""
 
     version: RewardRule
     is_new: bool
@@ -37,11 +37,11 @@ def set_rule(
 ) -> RuleReport:
     """Write the next version of `rule_type`, in force from `starts_on` on.
 
-    `today` is the business day at hand. A version begins after every other one of its type, and
-    in the past only while no award of its type exists on or after that day; otherwise, and for
-    numbers outside their limits, RuleRefused. `seen` is the mark that the rule bore when the
-    change was thought out: RuleChanged when it bears another one by now. Asking for a version
-    that exists changes nothing. A dry run refuses all the same and writes nothing.
+    `today` is today's business day. A version begins after every other one of its type, and in
+    the past only while no award of its type exists on or after that day (InvalidStartDate). Raises
+    RuleRefused for values outside their limits. `expected_token` is the version token that the
+    editor's page showed; RuleChanged if the rule has changed since (optimistic locking). Asking
+    for a version that exists changes nothing. A dry run raises the same and writes nothing.
     """
     version = RewardRule(
         rule_type=rule_type,
@@ -73,36 +73,28 @@ def change_pending(
     expected_token: str | None = None,
     is_dry_run: bool = False,
 ) -> RewardRule:
-    """Rewrite a version whose first day is still to come; it then is its last author's.
-
-    Raises RuleRefused, and with `seen`, as in set_rule, RuleChanged. A dry run likewise, but it
-    writes nothing.
-    """
+    """Change a version that has not begun; `author` becomes its author. Raises as set_rule does."""
     with _rules_locked(RuleType(rule.rule_type), expected_token=expected_token):
-        _require_pending(rule, today=today)
-        rule.threshold = threshold
-        rule.points = points
-        rule.starts_on = starts_on
-        rule.is_active = is_active
-        rule.reason = reason
-        rule.created_by = author
-        _require_writable(rule, today=today)
-        return _save(rule, is_dry_run=is_dry_run)
+        version = _pending_version(rule, today=today)
+        version.threshold = threshold
+        version.points = points
+        version.starts_on = starts_on
+        version.is_active = is_active
+        version.reason = reason
+        version.created_by = author
+        _require_writable(version, today=today)
+        return _save(version, is_dry_run=is_dry_run)
 
 
-def withdraw(*, rule: RewardRule, today: date) -> None:
-    """Delete a version whose first day is still to come. Raises RuleRefused."""
-    with _rules_locked(RuleType(rule.rule_type)):
-        _require_pending(rule, today=today)
-        rule.delete()
+def withdraw(*, rule: RewardRule, today: date, expected_token: str | None = None) -> None:
+    """Delete a version that has not begun. Raises RuleRefused, and RuleChanged as set_rule does."""
+    with _rules_locked(RuleType(rule.rule_type), expected_token=expected_token):
+        _pending_version(rule, today=today).delete()
 
 
 @contextmanager
-def _rules_locked(rule_type: RuleType, *, expected_token: str | None = None) -> Iterator[None]:
-    """Let one editor at a time at the rules, so that each sees what the one before has written.
-
-    A run that opens waits too: it pays by what is written here, or is seen to have begun.
-    """
+def _rules_locked(rule_type: RuleType, *, expected_token: str | None) -> Iterator[None]:
+    """Let one editor at a time write rules. A run waits for the lock too before it opens."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE ROW EXCLUSIVE MODE")
@@ -117,12 +109,17 @@ def _params(version: RewardRule) -> tuple[int, int, bool]:
     return version.threshold, version.points, version.is_active
 
 
-def _require_pending(rule: RewardRule, *, today: date) -> None:
-    if rule.starts_on <= today:
+def _pending_version(rule: RewardRule, *, today: date) -> RewardRule:
+    """Return `rule` as it is now, under the lock."""
+    version = RewardRule.objects.filter(pk=rule.pk).first()
+    if version is None:
+        raise RuleChanged(f"The version of {rule.rule_type} has been withdrawn.")
+    if version.starts_on <= today:
         raise RuleRefused(
-            f"The version of {rule.rule_type} from {rule.starts_on} is in force or past and is "
-            "never changed; write the next version."
+            f"The version of {version.rule_type} from {version.starts_on} has begun and is never "
+            "changed; write the next version."
         )
+    return version
 
 
 def _require_writable(version: RewardRule, *, today: date) -> None:
@@ -135,31 +132,27 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
         )
     if version.starts_on > today:
         return
-    first_day = version.starts_on
-    # A week is paid by the version in force on its Sunday.
-    first_monday = first_day - timedelta(days=6)
     cadence = RULE_TYPE_SPECS[RuleType(version.rule_type)].cadence
-    first = first_monday if cadence == Cadence.WEEKLY else first_day
+    # The version in force on its Sunday counts for a week.
+    days_before = 6 if cadence == Cadence.WEEKLY else 0
+    first = version.starts_on - timedelta(days=days_before)
     run = AwardRun.objects.filter(
         cadence=cadence, reference_date__gte=first, status=RunStatus.RUNNING
     ).first()
     if run is not None:
         raise InvalidStartDate(
-            f"The {run}, has begun and not ended, and keeps to the rules it began with; "
-            f"a version may begin on {first_day} once it has ended."
+            f"The {run}, is in progress with the rules it began with; a version may begin on "
+            f"{version.starts_on} once it has ended."
         )
     award = (
-        ScoreHistory.objects.filter(
-            rule_type=version.rule_type,
-            reference_date__gte=first,
-        )
+        ScoreHistory.objects.filter(rule_type=version.rule_type, reference_date__gte=first)
         .order_by("-reference_date")
         .first()
     )
     if award is not None:
         raise InvalidStartDate(
             f"{version.rule_type} has been awarded for {award.reference_date}; a version may "
-            f"begin on {version.starts_on} only while nothing is awarded on or after that day."
+            f"begin on {version.starts_on} only if nothing is awarded on or after that day."
         )
 
 
@@ -173,18 +166,16 @@ def _save(version: RewardRule, *, is_dry_run: bool) -> RewardRule:
         raise RuleRefused(_sentences(version, error)) from error
     except IntegrityError as error:
         raise RuleRefused(
-            f"A version of {version.rule_type} beginning on {version.starts_on} was written by "
-            "someone else at this moment; look at it and try again."
+            f"Another version of {version.rule_type} from {version.starts_on} was just written."
         ) from error
     return version
 
 
 def _sentences(version: RewardRule, error: ValidationError) -> str:
-    """Return what is wrong, with the value where it is that of one field."""
     return " ".join(
         message
         if field == NON_FIELD_ERRORS
-        else f"{field} {getattr(version, field)!a:.80}: {message}"
+        else f"{field.capitalize()} {getattr(version, field)!a:.80}: {message}"
         for field, messages in error.message_dict.items()
         for message in messages
     )

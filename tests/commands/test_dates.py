@@ -15,28 +15,28 @@ def nothing_written():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "the date is empty; use YYYY-MM-DD"),
-        ("2026-02-30", "no such day: '2026-02-30'"),
-        ("2025-02-29", "no such day: '2025-02-29'; 2025 is not a leap year"),
-        ("2026-2-3", "not a date of the form YYYY-MM-DD: '2026-2-3'"),  # no leading zeros
-        ("20260203", "not a date of the form YYYY-MM-DD: '20260203'"),  # no hyphens
-        ("2026-W05-1", "not a date of the form YYYY-MM-DD: '2026-W05-1'"),  # a week date
-        ("2021-W53", "not a date of the form YYYY-MM-DD: '2021-W53'"),  # a week there was not
-        ("2026/02/03", "not a date of the form YYYY-MM-DD: '2026/02/03'"),
-        ("03.02.2026", "not a date of the form YYYY-MM-DD: '03.02.2026'"),
-        ("2026-02-03T00:00", "not a date of the form YYYY-MM-DD: '2026-02-03T00:00'"),  # an instant
-        ("2026-034", "not a date of the form YYYY-MM-DD: '2026-034'"),  # an ordinal date
-        ("２０２６-02-03", "YYYY-MM-DD: '\\uff12\\uff10\\uff12\\uff16-02-03'"),  # other digits
-        ("2026-02-03\n", "not a date of the form YYYY-MM-DD: '2026-02-03\\n'"),
-        (" 2026-02-03", "not a date of the form YYYY-MM-DD: ' 2026-02-03'"),
-        ("yesterday", "not a date of the form YYYY-MM-DD: 'yesterday'"),
-        ("x" * 10_000, f"not a date of the form YYYY-MM-DD: '{'x' * 79}"),
-        ("1969-12-31", "1969-12-31 is before the ledger's start 2000-01-01"),
-        ("0001-01-01", "0001-01-01 is before the ledger's start 2000-01-01"),
-        ("2100-01-01", "year must be 2000-2099: '2100-01-01'"),
-        ("10000-01-01", "year must be 2000-2099: '10000-01-01'"),
-        ("0000-01-01", "year must be 2000-2099: '0000-01-01'"),
-        ("-2026-01-01", "year must be 2000-2099: '-2026-01-01'"),
+        ("", "The date is empty; use YYYY-MM-DD."),
+        ("2026-02-30", "No such day: '2026-02-30'."),
+        ("2025-02-29", "No such day: '2025-02-29'; 2025 is not a leap year."),
+        ("2026-2-3", "Not a date of the form YYYY-MM-DD: '2026-2-3'."),  # no leading zeros
+        ("20260203", "Not a date of the form YYYY-MM-DD: '20260203'."),  # no hyphens
+        ("2026-W05-1", "Not a date of the form YYYY-MM-DD: '2026-W05-1'."),  # a week date
+        ("2021-W53", "Not a date of the form YYYY-MM-DD: '2021-W53'."),  # a week there was not
+        ("2026/02/03", "Not a date of the form YYYY-MM-DD: '2026/02/03'."),
+        ("03.02.2026", "Not a date of the form YYYY-MM-DD: '03.02.2026'."),
+        ("2026-02-03T00:00", "Not a date of the form YYYY-MM-DD: '2026-02-03T00:00'."),  # a time
+        ("2026-034", "Not a date of the form YYYY-MM-DD: '2026-034'."),  # an ordinal date
+        ("２０２６-02-03", "YYYY-MM-DD: '\\uff12\\uff10\\uff12\\uff16-02-03'."),  # other digits
+        ("2026-02-03\n", "Not a date of the form YYYY-MM-DD: '2026-02-03\\n'."),
+        (" 2026-02-03", "Not a date of the form YYYY-MM-DD: ' 2026-02-03'."),
+        ("yesterday", "Not a date of the form YYYY-MM-DD: 'yesterday'."),
+        ("x" * 10_000, f"Not a date of the form YYYY-MM-DD: '{'x' * 79}."),
+        ("1969-12-31", "1969-12-31 is before the ledger's start 2000-01-01."),
+        ("0001-01-01", "0001-01-01 is before the ledger's start 2000-01-01."),
+        ("2100-01-01", "Year must be 2000-2099: '2100-01-01'."),
+        ("10000-01-01", "Year must be 2000-2099: '10000-01-01'."),
+        ("0000-01-01", "Year must be 2000-2099: '0000-01-01'."),
+        ("-2026-01-01", "Year must be 2000-2099: '-2026-01-01'."),
     ],
 )
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def test_json_is_the_explanation(capsys):
     [
         (["nobody", "2026-11-16"], "No host has the external id 'nobody'."),
         (["\x1b[1m", "2026-11-16"], r"No host has the external id '\x1b[1m'."),
-        (["alice", "2026-2-3"], "not a date of the form YYYY-MM-DD: '2026-2-3'"),
-        (["alice", "2026-02-30"], "no such day: '2026-02-30'"),
-        (["alice", "1999-12-31"], "1999-12-31 is before the ledger's start 2000-01-01"),
+        (["alice", "2026-2-3"], "Not a date of the form YYYY-MM-DD: '2026-2-3'."),
+        (["alice", "2026-02-30"], "No such day: '2026-02-30'."),
+        (["alice", "1999-12-31"], "1999-12-31 is before the ledger's start 2000-01-01."),
         (["alice"], "the following arguments are required: DATE"),
     ],
 )
