@@ -286,7 +286,7 @@ BAD_CSV = [
 ]  # fmt: skip
 
 BAD_JSON = [
-    ("trailing comma", as_json()[:-1] + ",}", "not JSON: Expecting property name"),
+    ("trailing comma", as_json()[:-1] + ",}", "not JSON: "),  # the rest depends on Python
     ("NaN", as_json().replace("0}", "NaN}"), "not a JSON number: NaN"),
     ("Infinity", as_json().replace("0}", "-Infinity}"), "not a JSON number: -Infinity"),
     ("key twice", as_json()[:-1] + ', "kind": "login"}', "key 'kind' twice"),
