@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 
 from rewards.engine.business_days import ONE_WEEK, days_between
-from rewards.services.activity import importing
+from rewards.services.activity import rows
 from tests.processes import ROOT, manage
 
 SAMPLE = ROOT / "rewards" / "demo" / "collegemsg-2004-04.csv"
@@ -109,7 +109,7 @@ def test_the_size_of_batches_does_not_matter(
     hosts, lines, committed, settings, monkeypatch, tmp_path
 ):
     settings.REWARDS_BATCH_SIZE = hosts
-    monkeypatch.setattr(importing, "CHUNK_LINES", lines)
+    monkeypatch.setattr(rows, "CHUNK_LINES", lines)
 
     in_process("import_activity", SAMPLE, "--create-hosts")
     set_rules()

@@ -1,4 +1,4 @@
-"""import_activity from the outside: what it says, how it ends, what is stored."""
+"""import_activity: output, exit codes, and what is stored."""
 
 import csv
 import gzip
@@ -7,16 +7,14 @@ import os
 
 import pytest
 
-from rewards.models import ActivityEvent, DailyActivity
-from tests.factories import HostFactory
+from rewards.models import ActivityEvent, DailyActivity, Host
+from tests.factories import DailyActivityFactory, HostFactory
 
 pytestmark = pytest.mark.django_db
 
 HEADER = "event_id,user_id,kind,occurred_at,duration_seconds"
 FIRST = "first,u1,login,2026-11-16T12:00:00Z,0"
 LAST = "last,u1,audio_call,2026-11-16T12:00:00Z,60"
-VISIBLE = "use 1 to 128 visible ASCII characters"
-SECONDS = "use digits 0-9, 0 to 86400"
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +50,7 @@ def test_a_good_file_is_stored(manage, tmp_path):
     assert stored() == {"first", "last"}
 
 
-def test_twice_stores_nothing_more_and_is_no_error(manage, tmp_path):
+def test_a_file_given_twice_is_stored_once(manage, tmp_path):
     write(tmp_path / "a.csv", HEADER, FIRST, LAST)
 
     code, out, err = manage("import_activity", "a.csv", "a.csv")
@@ -89,7 +87,7 @@ def test_a_report_as_json(manage, tmp_path):
         ],
         "total": counts,
     }
-    assert (code, err) == (4, "CommandError: rows were rejected; see a.csv.rejected.csv.\n")
+    assert (code, err) == (4, "CommandError: Rows were rejected: see a.csv.rejected.csv.\n")
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -99,71 +97,73 @@ def test_nothing_but_errors_is_printed_at_verbosity_0(form, manage, tmp_path):
     words = ("import_activity", "--verbosity", "0", "--format", form)
 
     assert manage(*words, "a.csv") == (0, "", "")
-    assert manage(*words, "none.csv") == (2, "", "CommandError: 'none.csv': no such file.\n")
+    assert manage(*words, "none.csv") == (
+        2,
+        "",
+        "CommandError: Cannot open 'none.csv': No such file or directory.\n",
+    )
 
 
-def test_hosts_are_made_when_asked_for(manage, tmp_path):
+def test_hosts_are_created_on_request(manage, tmp_path):
     write(tmp_path / "a.csv", HEADER, FIRST.replace("u1", "u2"))
 
     code, out, _ = manage("import_activity", "a.csv", "--create-hosts")
 
-    assert (code, without_seconds(out)) == (0, ["a.csv: 1 of 1 rows stored; 1 hosts created"])
+    assert (code, without_seconds(out)) == (0, ["a.csv: 1 of 1 row stored; 1 host created"])
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    "data",
     [
-        (b"", "the file is empty."),
-        (HEADER.encode("utf-16"), "not UTF-8 at byte 1 (line 1): it looks like UTF-16; save"),
-        (HEADER.encode() + b"\xe9", "not UTF-8 at byte 51 (line 1); save it as UTF-8."),  # latin-1
-        (HEADER.encode() + b"\0", "line 1: NUL byte; save the file as UTF-8 text."),
-        (HEADER.replace(",", ";").encode(), f"1 column found; expected comma-separated: {HEADER}."),
-        (HEADER[:-17].encode(), f"header: missing column 'duration_seconds'; expected {HEADER}."),
-        (HEADER.encode() + b",kind", "header: duplicate column 'kind'."),
-        (HEADER.encode() + b",\x1b[2J", f"header: unknown column '\\x1b[2J'; expected {HEADER}."),
-        (b"\n" + LAST.encode(), f"line 2 is no header: '{LAST}'; expected {HEADER}."),
-        (b"PK\x03\x04", "is a zip archive or a spreadsheet; give plain or gzip-compressed CSV"),
-        (b"\x1f\x8b\x08\x00", "cut off or damaged: the gzip data ends too early."),
-        (b"x" * 70_000, "line 1 is too long: over 65536 bytes."),
+        b"",
+        HEADER.encode("utf-16"),
+        HEADER.encode() + b"\xe9",  # Latin-1
+        HEADER.encode() + b"\0",
+        HEADER.replace(",", ";").encode(),
+        HEADER[:-17].encode(),
+        HEADER.encode() + b",kind",
+        HEADER.encode() + b",\x1b[2J",
+        LAST.encode(),
+        b"PK\x03\x04",
+        b"\x1f\x8b\x08\x00",
+        b"x" * 70_000,
     ],
 )
-def test_a_file_that_is_none_is_refused_and_nothing_of_any_is_stored(
-    data, sentence, manage, tmp_path
-):
+def test_a_bad_file_is_refused_before_any_is_stored(data, manage, tmp_path):
     write(tmp_path / "good.csv", HEADER, FIRST)
     (tmp_path / "bad.csv").write_bytes(data)
 
     code, out, err = manage("import_activity", "good.csv", "bad.csv")
 
     assert (code, out) == (2, "")
-    assert err.startswith("CommandError: 'bad.csv'")
-    assert sentence in err
+    assert err.startswith("CommandError: Cannot read 'bad.csv': ")
     assert err.count("\n") == 1
+    assert err.strip().isprintable()
     assert stored() == set()
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("none.csv", "'none.csv': no such file."),
-        ("", "'.' is a folder; give a file."),
-        ("..", "'..' is a folder; give a file."),
-        ("a\nb.csv", "'a\\nb.csv': no such file."),
-        ("a.csv/b", "'a.csv/b' cannot be opened: Not a directory."),
+        ("none.csv", "Cannot open 'none.csv': No such file or directory."),
+        ("", "Cannot open '.': Is a directory."),
+        ("..", "Cannot open '..': Is a directory."),
+        ("a\nb.csv", "Cannot open 'a\\nb.csv': No such file or directory."),
+        ("a.csv/b", "Cannot open 'a.csv/b': Not a directory."),
     ],
 )
-def test_what_cannot_be_opened_is_refused(name, sentence, manage, tmp_path):
+def test_a_path_that_cannot_be_opened_is_refused(name, sentence, manage, tmp_path):
     write(tmp_path / "a.csv", HEADER, FIRST)
 
     assert manage("import_activity", "a.csv", name) == (2, "", f"CommandError: {sentence}\n")
     assert stored() == set()
 
 
-def test_standard_input_can_be_read_once_only(manage):
+def test_standard_input_can_be_read_only_once(manage):
     assert manage("import_activity", "-", "-") == (
         2,
         "",
-        "CommandError: standard input (-) can be read only once.\n",
+        "CommandError: Standard input (-) can be read only once.\n",
     )
 
 
@@ -173,11 +173,11 @@ def test_a_bad_source_is_refused(manage, tmp_path):
     assert manage("import_activity", "a.csv", "--source", "my app") == (
         2,
         "",
-        "CommandError: bad source 'my app': use 1 to 64 visible ASCII characters.\n",
+        "CommandError: Bad source 'my app': use 1 to 64 visible ASCII characters.\n",
     )
 
 
-def test_a_file_is_named_so_that_any_terminal_shows_it(manage, tmp_path):
+def test_the_name_of_a_file_is_printable(manage, tmp_path):
     name = os.fsdecode(b"caf\xe9\n.csv")
     write(tmp_path / name, HEADER, FIRST, "bad")
 
@@ -185,7 +185,7 @@ def test_a_file_is_named_so_that_any_terminal_shows_it(manage, tmp_path):
 
     assert code == 4
     assert without_seconds(out) == ["caf\\udce9\\n.csv: 1 of 2 rows stored, 1 rejected (line 1)"]
-    assert err == "CommandError: rows were rejected; see caf\\udce9\\n.csv.rejected.csv.\n"
+    assert err == "CommandError: Rows were rejected: see caf\\udce9\\n.csv.rejected.csv.\n"
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_file_is_named_so_that_any_terminal_shows_it(manage, tmp_path):
     [
         f"{HEADER}\n{FIRST}\n{LAST}\n",
         f"\ufeff{HEADER}\r\n{FIRST}\r\n{LAST}\r\n",  # as Excel writes it
-        f"\n{HEADER}\r{FIRST}\n\r\n{LAST}\r\n\n",  # ends of line mixed, blank lines between
+        f"\n{HEADER}\r{FIRST}\n\r\n{LAST}\r\n\n",  # mixed line ends, blank lines
         f"{HEADER}\n{FIRST}\n{LAST}\n{LAST}",  # a row twice
     ],
 )
@@ -213,17 +213,52 @@ def test_a_header_alone_is_nothing_to_do(manage, tmp_path):
     assert (code, without_seconds(out), err) == (0, ["a.csv: 0 of 0 rows stored"], "")
 
 
-def test_a_file_that_ends_too_early_is_stored_as_far_as_it_goes(manage, tmp_path):
+def test_complete_rows_of_a_damaged_file_are_stored(manage, tmp_path):
     whole = gzip.compress(f"{HEADER}\n{FIRST}\n{LAST}".encode())
     (tmp_path / "a.csv.gz").write_bytes(whole[:-8])
 
     code, out, err = manage("import_activity", "a.csv.gz")
 
-    assert (code, without_seconds(out)) == (4, ["a.csv.gz: 1 of 1 rows stored"])
+    assert (code, without_seconds(out)) == (4, ["a.csv.gz: 1 of 1 row stored"])
     assert err == (
-        "CommandError: 'a.csv.gz' is cut off or damaged: the gzip data ends too early "
-        "(after line 2).\n"
+        "CommandError: Cannot read 'a.csv.gz' after line 2: "
+        "Compressed file ended before the end-of-stream marker was reached.\n"
     )
+
+
+def test_all_errors_are_reported(manage, tmp_path):
+    write(tmp_path / "a.csv", HEADER, "bad", FIRST, FIRST.replace("login", "audio_call"))
+    write(tmp_path / "b.csv", HEADER, LAST, LAST, LAST, "bad", "bad")
+    damaged = gzip.compress("\n".join([HEADER, *["bad"] * 1_500, FIRST]).encode())
+    (tmp_path / "c.csv.gz").write_bytes(damaged[:-8])
+
+    code, out, err = manage("import_activity", "a.csv", "b.csv", "c.csv.gz")
+
+    assert (code, without_seconds(out)) == (
+        4,
+        [
+            "a.csv: 1 of 3 rows stored, 1 conflict, 1 rejected (conflict 1, line 1)",
+            "b.csv: 1 of 5 rows stored, 2 duplicates, 2 rejected (line 2)",
+            "c.csv.gz: 0 of 1,500 rows stored, 1,500 rejected (line 1,500)",
+            "total: 2 of 1,508 rows stored, 2 duplicates, 1 conflict, 1,503 rejected.",
+        ],
+    )
+    assert err == (
+        "CommandError: Cannot read 'c.csv.gz' after line 1501: "
+        "Compressed file ended before the end-of-stream marker was reached. "
+        "Rows were rejected: see a.csv.rejected.csv, b.csv.rejected.csv, c.csv.gz.rejected.csv.\n"
+    )
+
+
+def test_files_before_an_error_are_reported(manage, tmp_path):
+    write(tmp_path / "a.csv", HEADER, FIRST)
+    write(tmp_path / "b.csv", HEADER, "bad")
+    (tmp_path / "b.csv.rejected.csv").mkdir()
+
+    code, out, err = manage("import_activity", "a.csv", "b.csv")
+
+    assert (code, without_seconds(out)) == (1, ["a.csv: 1 of 1 row stored"])
+    assert err.startswith("CommandError: Cannot write 'b.csv.rejected.csv': ")
 
 
 def row(**cells):
@@ -248,114 +283,108 @@ def as_json(**values):
 
 BAD_CSV = [
     # shape
-    ("NUL byte", "e,u\0 1,login,2026-11-16T12:00:00Z,0", "NUL byte at byte 4 of the line"),
-    ("short row", "e,u1,login,2026-11-16T12:00:00Z", "4 cells, expected 5: 'e,u1,login,2026-11"),
-    ("long row", row() + ",", "6 cells, expected 5: 'e,u1,login,2026-11-16T12:00:00Z,0,'"),
-    ("open quote", row(event_id='"e'), "quote not closed: '\"e,u1,login,2026-11-16T12:00:00Z,0'"),
-    ("huge cell", row(event_id="e" * 70_000), "line too long: over 65536 bytes"),
-    # event ids
-    ("other content", "first,u1,login,2026-11-16T12:00:01Z,0", "conflict: id 'first' already"),
-    ("no id", row(event_id=""), f"event_id is empty; {VISIBLE}"),
-    ("long id", row(event_id="e" * 129), f"bad event_id '{'e' * 79} of 129 characters: {VISIBLE}"),
-    ("space in id", row(event_id="e 1"), f"bad event_id 'e 1' of 3 characters: {VISIBLE}"),
-    ("control sign in id", row(event_id="\x1b[2J"), "bad event_id '\\x1b[2J' of 4 characters: "),
-    ("right to left", row(event_id="\u202ee"), "bad event_id '\\u202ee' of 2 characters"),
-    ("zero width", row(user_id="u\u200b1"), f"bad user_id 'u\\u200b1' of 3 characters: {VISIBLE}"),
+    ("NUL byte", "e,u\0 1,login,2026-11-16T12:00:00Z,0", "line"),
+    ("short row", "e,u1,login,2026-11-16T12:00:00Z", "line"),
+    ("long row", row() + ",", "line"),
+    ("open quote", row(event_id='"e'), "line"),
+    ("huge cell", row(event_id="e" * 70_000), "line"),
+    # ids
+    ("other content", "first,u1,login,2026-11-16T12:00:01Z,0", "conflict"),
+    ("no id", row(event_id=""), "event_id"),
+    ("long id", row(event_id="e" * 129), "event_id"),
+    ("space in id", row(event_id="e 1"), "event_id"),
+    ("control character in id", row(event_id="\x1b[2J"), "event_id"),
+    ("right to left", row(event_id="\u202ee"), "event_id"),
+    ("zero width", row(user_id="u\u200b1"), "user_id"),
     # numbers
-    ("negative", row(duration_seconds="-1"), f"negative duration_seconds: '-1'; {SECONDS}"),
-    ("part of one", row(duration_seconds="1.5"), "not a whole number of seconds: '1.5'"),
-    ("no number", row(duration_seconds="NaN"), "not a whole number of seconds: 'NaN'"),
-    ("exponent", row(duration_seconds="1e400"), "not a whole number of seconds: '1e400'"),
-    ("thousands", row(duration_seconds='"1,000"'), "not a whole number of seconds: '1,000'"),
-    ("hexadecimal", row(duration_seconds="0x10"), "not a whole number of seconds: '0x10'"),
-    ("other digits", row(duration_seconds="１２"), "number of seconds: '\\uff11\\uff12'"),
-    ("underscore", row(duration_seconds="1_000"), "not a whole number of seconds: '1_000'"),
-    ("over a day", row(duration_seconds="86401"), f"too long a call: '86401'; {SECONDS}"),
-    ("over 31 bits", row(duration_seconds="2147483648"), "too long a call: '2147483648'"),
-    ("over 63 bits", row(duration_seconds="9223372036854775808"), "too long a call: '9223372036"),
-    # who and what
-    ("unknown user", row(user_id="u2"), "unknown user 'u2'"),
-    ("unknown kind", row(kind="call"), "unknown kind 'call'; known: login, audio_call, video_call"),
-    ("formula", row(kind="=cmd()"), "unknown kind '=cmd()'; known: login, audio_call, video_call"),
-    ("markup", row(kind="<script>"), "unknown kind '<script>'; known: login"),
-    # when
-    ("no zone", row(occurred_at="2026-11-16T12:00:00"), "time zone missing: '2026-11-16T12"),
-    ("no such day", row(occurred_at="2026-02-30T12:00:00Z"), "no such time: '2026-02-30T12"),
-    ("too far ahead", row(occurred_at="2026-11-24T03:05:01Z"), "is in the future; accepted until"),
-    ("too old", row(occurred_at="1999-12-31T23:59:59Z"), "is too old; accepted from 2000-01-01"),
-]  # fmt: skip
+    ("negative", row(duration_seconds="-1"), "duration_seconds"),
+    ("fraction", row(duration_seconds="1.5"), "duration_seconds"),
+    ("no number", row(duration_seconds="NaN"), "duration_seconds"),
+    ("exponent", row(duration_seconds="1e400"), "duration_seconds"),
+    ("thousands", row(duration_seconds='"1,000"'), "duration_seconds"),
+    ("hexadecimal", row(duration_seconds="0x10"), "duration_seconds"),
+    ("other digits", row(duration_seconds="１２"), "duration_seconds"),
+    ("underscore", row(duration_seconds="1_000"), "duration_seconds"),
+    ("over a day", row(duration_seconds="86401"), "duration_seconds"),
+    ("over 31 bits", row(duration_seconds="2147483648"), "duration_seconds"),
+    ("over 63 bits", row(duration_seconds="9223372036854775808"), "duration_seconds"),
+    # users and kinds
+    ("unknown user", row(user_id="u2"), "user"),
+    ("unknown kind", row(kind="call"), "kind"),
+    ("formula", row(kind="=cmd()"), "kind"),
+    ("markup", row(kind="<script>"), "kind"),
+    # times
+    ("no zone", row(occurred_at="2026-11-16T12:00:00"), "occurred_at"),
+    ("no such day", row(occurred_at="2026-02-30T12:00:00Z"), "occurred_at"),
+    ("too far ahead", row(occurred_at="2026-11-24T03:05:01Z"), "occurred_at"),
+    ("too old", row(occurred_at="1999-12-31T23:59:59Z"), "occurred_at"),
+]
 
 BAD_JSON = [
-    ("trailing comma", as_json()[:-1] + ",}", "not JSON: "),  # the rest depends on Python
-    ("NaN", as_json().replace("0}", "NaN}"), "not a JSON number: NaN"),
-    ("Infinity", as_json().replace("0}", "-Infinity}"), "not a JSON number: -Infinity"),
-    ("key twice", as_json()[:-1] + ', "kind": "login"}', "key 'kind' twice"),
-    ("NUL sign", as_json(event_id="e\0"), f"bad event_id 'e\\x00' of 2 characters: {VISIBLE}"),
-    ("half a sign", as_json(event_id="\ud800"), "bad event_id '\\ud800' of 1 characters"),
-    ("nested deep", "[" * 60_000, "nested too deep; expected one flat JSON object"),
-    ("5,000 digits", as_json().replace("0}", "9" * 5_000 + "}"), "number too long"),
-    ("true", as_json(duration_seconds=True), "number expected, whole and without quotes"),
-    ("text", as_json(duration_seconds="0"), 'number expected, whole and without quotes, found "0"'),
-    ("number for text", as_json(user_id=1), "user_id: text expected, found 1"),
-    ("list", f"[{as_json()}]", "expected a JSON object, found '[{"),
-    ("key missing", "{}", "key 'event_id' is missing"),
-    ("key unknown", as_json(points=5), "unknown key 'points'; known: event_id, user_id, kind"),
-]  # fmt: skip
+    ("trailing comma", as_json()[:-1] + ",}", "line"),
+    ("NaN", as_json().replace("0}", "NaN}"), "line"),
+    ("Infinity", as_json().replace("0}", "-Infinity}"), "line"),
+    ("key twice", as_json()[:-1] + ', "kind": "login"}', "line"),
+    ("NUL", as_json(event_id="e\0"), "event_id"),
+    ("surrogate", as_json(event_id="\ud800"), "event_id"),
+    ("nested deep", "[" * 60_000, "line"),
+    ("5,000 digits", as_json().replace("0}", "9" * 5_000 + "}"), "line"),
+    ("true", as_json(duration_seconds=True), "duration_seconds"),
+    ("text", as_json(duration_seconds="0"), "duration_seconds"),
+    ("number for text", as_json(user_id=1), "user_id"),
+    ("list", f"[{as_json()}]", "line"),
+    ("key missing", "{}", "line"),
+    ("key unknown", as_json(points=5), "line"),
+]
 
 
 def named(cases):
     return [pytest.param(*case, id=name) for name, *case in cases]
 
 
-def check_the_bad_row_is_rejected_alone(manage, name, reason):
-    code, out, err = manage("import_activity", name)
+def check_only_the_bad_row_is_rejected(manage, name, line, category):
+    code, out, err = manage("import_activity", name, "--format", "json")
 
-    assert code == 4
-    assert without_seconds(out)[0].startswith(f"{name}: 2 of 3 rows stored, 1 ")
-    assert err == f"CommandError: rows were rejected; see {name}.rejected.csv.\n"
+    (report,) = json.loads(out)["files"]
+    assert (report["rows"], report["stored"], report["by_reason"]) == (3, 2, {category: 1})
+    assert (code, err) == (4, f"CommandError: Rows were rejected: see {name}.rejected.csv.\n")
     assert stored() == {"first", "last"}
     assert list(DailyActivity.objects.values_list("logins", "audio_calls")) == [(1, 1)]
     with open(f"{name}.rejected.csv", newline="", encoding="utf-8") as file:
         header, rejected = csv.reader(file)
     assert header == ["line", "reason", *HEADER.split(",")]
-    assert rejected[1].removeprefix("'").find(reason) >= 0
-    assert len(rejected[1]) < 250
+    assert rejected[0] == line
+    assert len(rejected) == 7
+    assert 10 < len(rejected[1]) < 250
     assert all(cell.isprintable() and cell[:1] not in {"=", "+", "-", "@"} for cell in rejected)
-    return rejected
 
 
-@pytest.mark.parametrize(("line", "reason"), named(BAD_CSV))
-def test_a_bad_row_of_csv_is_rejected_alone(line, reason, manage, tmp_path):
+@pytest.mark.parametrize(("line", "category"), named(BAD_CSV))
+def test_only_the_bad_row_of_csv_is_rejected(line, category, manage, tmp_path):
     write(tmp_path / "a.csv", HEADER, FIRST, line, LAST)
 
-    rejected = check_the_bad_row_is_rejected_alone(manage, "a.csv", reason)
-
-    assert rejected[0] == "3"
+    check_only_the_bad_row_is_rejected(manage, "a.csv", "3", category)
 
 
-@pytest.mark.parametrize(("line", "reason"), named(BAD_JSON))
-def test_a_bad_line_of_json_is_rejected_alone(line, reason, manage, tmp_path):
-    good = (
-        as_json(event_id="first"),
-        as_json(event_id="last", kind="audio_call", duration_seconds=60),
-    )
-    write(tmp_path / "a.jsonl", good[0], line, good[1])
+@pytest.mark.parametrize(("line", "category"), named(BAD_JSON))
+def test_only_the_bad_line_of_json_is_rejected(line, category, manage, tmp_path):
+    first = as_json(event_id="first")
+    last = as_json(event_id="last", kind="audio_call", duration_seconds=60)
+    write(tmp_path / "a.jsonl", first, line, last)
 
-    rejected = check_the_bad_row_is_rejected_alone(manage, "a.jsonl", reason)
-
-    assert rejected[0] == "2"
+    check_only_the_bad_row_is_rejected(manage, "a.jsonl", "2", category)
 
 
-def test_a_row_that_is_not_utf_8_is_rejected_alone(manage, tmp_path):
+def test_only_the_row_that_is_not_utf_8_is_rejected(manage, tmp_path):
     data = "\n".join([HEADER, FIRST, row(event_id="é"), LAST]).encode("latin-1")
     (tmp_path / "a.csv").write_bytes(data)
 
-    check_the_bad_row_is_rejected_alone(manage, "a.csv", "not UTF-8 at byte 1 of the line")
+    check_only_the_bad_row_is_rejected(manage, "a.csv", "3", "line")
 
 
-def test_a_host_with_more_calls_a_day_than_seconds_fit_in_an_integer_is_stored(manage, tmp_path):
-    calls = [row(event_id=f"e{n}", kind="audio_call", duration_seconds="1") for n in range(25_000)]
-    write(tmp_path / "a.csv", HEADER, *calls)
+def test_the_possible_seconds_of_a_day_may_exceed_31_bits(manage, tmp_path):
+    DailyActivityFactory(user=Host.objects.get(), audio_calls=24_999, audio_seconds=1_000_000)
+    write(tmp_path / "a.csv", HEADER, LAST)
 
     code, _, err = manage("import_activity", "a.csv")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rewards.services.activity.importing import CHUNK_LINES
+from rewards.services.activity.rows import CHUNK_LINES
 from tests.faults.databases import Database, State, day
 from tests.faults.pg_proxy import Message
 

@@ -1,59 +1,53 @@
-"""Take in what hosts did: files of activity become events and the counts that awarding reads."""
+"""The story of an import: check the settings, open, parse, store, list rejected rows, report."""
 
-import csv
-import heapq
 import logging
 import re
-import stat
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rewards.exceptions import UsageError
 from rewards.selectors.time_zone import business_time_zone
-from rewards.services.activity.reading import STDIN_NAME, opened
+from rewards.services.activity.reading import STDIN_NAME, open_activity_file
 from rewards.services.activity.rejects import RejectedFile
-from rewards.services.activity.rows import MAX_SHOWN, Chunk, Rejection, RowParser
-from rewards.services.activity.storing import Stored, store_rows
+from rewards.services.activity.rows import RowParser
+from rewards.services.activity.storing import store_rows
 from rewards.services.time_zone import require_unchanged_time_zone
 
 logger = logging.getLogger(__name__)
 
-CHUNK_LINES = 50_000
-"""Most lines that are read and stored in one transaction."""
-
 Progress = Callable[[int, int], None]
-"""Told (bytes read, bytes in all)."""
+"""Called with (bytes read, size of the file)."""
 
 _SOURCE = re.compile(r"[!-~]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport:
-    """What one file came to: rows = stored + duplicates + conflicts + rejected."""
+class ImportReport:
+    """The result for one file: rows = stored + duplicates + conflicts + rejected."""
 
     file: str
     rows: int
     """Lines that are neither blank nor the header."""
     stored: int
     duplicates: int
-    """Stored before, or twice in the file, with the very same content."""
+    """Rows with the same content as one stored before or earlier in the file."""
     conflicts: int
-    """Of an id stored before with other content."""
+    """Rows with the id of a stored event and other content."""
     rejected: int
-    """Not a row, not a good one, or of an unknown user."""
-    by_reason: Mapping[str, int] = field(default_factory=dict)
-    """The conflicts and the rejected rows: "line", a column, "user" or "conflict" -> number."""
+    """Rows that are invalid, or of an unknown user."""
     hosts_created: int
     blank: int
+    by_reason: dict[str, int]
+    """Number of conflicts and rejected rows by "line", column, "user" or "conflict"."""
     rejected_file: Path | None
-    """Lists every conflict and rejected row; None when there is none."""
+    """The list of conflicts and rejected rows; None if there are none."""
     error: str
-    """Why reading ended before the file did; empty when it did not."""
+    """Why reading ended before the end of the file; empty if it did not."""
     seconds: float
 
     @property
@@ -61,15 +55,11 @@ class IngestReport:
         """Whether every row of the file is now stored."""
         return not (self.conflicts or self.rejected or self.error)
 
-
-def check_file(*, path: Path) -> None:
-    """Raise BadFile unless `import_activity` can read rows from the file at `path`.
-
-    A pipe can be read only once, and so is left for the import itself.
-    """
-    if not _is_pipe(path):
-        with opened(path):
-            pass
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {
+            "rejected_file": str(self.rejected_file) if self.rejected_file else None,
+            "seconds": round(self.seconds, 3),
+        }
 
 
 def import_activity(
@@ -79,108 +69,58 @@ def import_activity(
     create_hosts: bool,
     now: datetime,
     on_progress: Progress | None = None,
-) -> IngestReport:
-    """Store the activity of one file of CSV or JSON lines, gzip-compressed or not.
+) -> ImportReport:
+    """Import a file of CSV or JSON Lines, plain or gzip; standard input if `path` is None.
 
-    `path` None reads standard input. Each chunk is stored together with its DailyActivity or not
-    at all, so that whatever kills the import, a second call completes it, and a third changes
-    nothing. A bad row is listed in `PATH.rejected.csv` (for a pipe in the current folder, as
-    `stdin.rejected.csv`) and never keeps a good one out. Users who are not there are bad rows,
-    or with `create_hosts` become hosts. Raises BadFile, having written nothing, when no row can
-    be read; UsageError for a bad source; TimeZoneChanged; RewardsError.
+    Rows are stored in chunks, each in one transaction with its DailyActivity. A second call
+    stores what an interrupted one has not, and nothing twice. A bad row is listed in the file of
+    rejected rows and does not keep others from being stored. Rows of unknown users are rejected,
+    or with `create_hosts` the hosts are created. Raises BadFile, UsageError or TimeZoneChanged
+    before anything is written, and RewardsError.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     if not _SOURCE.fullmatch(source):
-        raise UsageError(f"bad source {source!a:.80}: use 1 to 64 visible ASCII characters.")
+        raise UsageError(f"Bad source {source!a:.80}: use 1 to 64 visible ASCII characters.")
     require_unchanged_time_zone()
 
-    rejected_path = _rejected_path(path)
     counts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    with opened(path) as file, RejectedFile(rejected_path) as rejected_file:
+    by_reason: Counter[str] = Counter()
+    with open_activity_file(path) as file, RejectedFile(path) as rejected_file:
         parser = RowParser(columns=file.columns, zone=business_time_zone(), now=now)
-        counts["blank"] = file.blank
-        line = file.first_row_line
-        while True:
-            chunk = parser.parse(islice(file.lines, CHUNK_LINES), first_line=line)
-            lines = len(chunk.rows) + len(chunk.rejected) + chunk.blank
-            if not lines:
-                break
-            line += lines
+        last_line = file.first_row_line - 1
+        for chunk in parser.chunks(file.lines, first_line=file.first_row_line):
+            result = store_rows(rows=chunk.rows, source=source, create_hosts=create_hosts, now=now)
+            by_reason += rejected_file.add(chunk.rejections(result.refused))
 
-            rejected: Iterable[Rejection] = chunk.rejected
-            if chunk.rows:
-                stored = store_rows(
-                    rows=chunk.rows, source=source, create_hosts=create_hosts, now=now
-                )
-                counts["stored"] += stored.stored
-                counts["hosts_created"] += stored.hosts_created
-                rejected = heapq.merge(rejected, _refused(chunk, stored))
-            reasons += rejected_file.add(rejected)
-
-            counts["blank"] += chunk.blank
-            counts["rows"] += lines - chunk.blank
+            last_line += chunk.lines
+            counts.update(
+                rows=chunk.lines - chunk.blank,
+                blank=chunk.blank,
+                stored=result.stored,
+                hosts_created=result.hosts_created,
+            )
             if on_progress is not None and (position := file.position()):
                 on_progress(*position)
 
-        unfinished = file.error and f"{file.name} is {file.error} (after line {line - 1})"
-
-    counts["conflicts"] = reasons["conflict"]
-    counts["rejected"] = reasons.total() - reasons["conflict"]
-    report = IngestReport(
-        file=STDIN_NAME if path is None else str(path),
+    bad_rows = by_reason.total()
+    report = ImportReport(
+        file=str(path or STDIN_NAME),
         rows=counts["rows"],
         stored=counts["stored"],
-        duplicates=counts["rows"] - counts["stored"] - reasons.total(),
-        conflicts=counts["conflicts"],
-        rejected=counts["rejected"],
-        by_reason=dict(sorted(reasons.items())),
+        duplicates=counts["rows"] - counts["stored"] - bad_rows,
+        conflicts=by_reason["conflict"],
+        rejected=bad_rows - by_reason["conflict"],
         hosts_created=counts["hosts_created"],
-        blank=counts["blank"],
-        rejected_file=rejected_path if reasons else None,
-        error=unfinished,
-        seconds=time.monotonic() - began,
+        blank=counts["blank"] + file.blank,
+        by_reason=dict(sorted(by_reason.items())),
+        rejected_file=rejected_file.path if bad_rows else None,
+        error=file.error and f"Cannot read {file.name} after line {last_line}: {file.error}.",
+        seconds=time.monotonic() - started,
     )
     logger.log(
         logging.INFO if report.is_complete else logging.WARNING,
-        "import file=%a source=%s rows=%d stored=%d duplicates=%d conflicts=%d rejected=%d "
-        "hosts_created=%d seconds=%.3f error=%a",
-        report.file,
+        "import source=%s %s",
         source,
-        report.rows,
-        report.stored,
-        report.duplicates,
-        report.conflicts,
-        report.rejected,
-        report.hosts_created,
-        report.seconds,
-        report.error,
+        " ".join(f"{name}={value!a}" for name, value in report.to_dict().items()),
     )
     return report
-
-
-def _is_pipe(path: Path) -> bool:
-    """Return whether `path` is neither a file nor a folder, such as /dev/stdin or `<(zcat F)`."""
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _rejected_path(path: Path | None) -> Path:
-    if path is not None and _is_pipe(path):
-        path = Path(path.name)
-    return Path(f"{STDIN_NAME if path is None else path}.rejected.csv")
-
-
-def _refused(chunk: Chunk, stored: Stored) -> Iterator[Rejection]:
-    """Yield the rows of `chunk` that the database refused, with their cells, in order of line."""
-    reasons = {line: ("user", reason) for line, reason in stored.unknown.items()}
-    reasons |= {line: ("conflict", reason) for line, reason in stored.conflicts.items()}
-    if not reasons:
-        return
-    for line, _, *cells in csv.reader(row.decode() for row in chunk.rows):
-        if int(line) in reasons:
-            part, reason = reasons[int(line)]
-            yield Rejection(int(line), part, reason, [c[:MAX_SHOWN] for c in cells])

@@ -1,188 +1,176 @@
-"""Open a file of activity and part it into lines, in bounded memory whatever it holds."""
+"""Open a file of activity and split it into lines, in bounded memory whatever it holds."""
 
+import codecs
 import csv
-import gzip
-import io
 import os
 import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from gzip import GzipFile
+from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, cast
 
 from rewards.exceptions import BadFile
 
 COLUMNS = ("event_id", "user_id", "kind", "occurred_at", "duration_seconds")
 
 MAX_LINE_BYTES = 65_536
-"""A good row needs some 400, or 1,800 as JSON with every character escaped."""
+"""A good row takes up to 400 bytes, or 1,800 as JSON with every character escaped."""
 
 STDIN_NAME = "stdin"
 
 _BLOCK_BYTES = 1 << 20
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
-_GZIP_BEGINS = b"\x1f"  # as no text does; a pipe may give one byte at first
+_GZIP_FIRST_BYTE = b"\x1f"  # no text begins with it, and a slow pipe delivers it alone
 _ZIP_MAGIC = b"PK\x03\x04"
-_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ActivityFile:
-    """An open file of activity, its header read: what it is, and the lines with its rows."""
+    """An open file of activity whose header was read."""
 
-    def __init__(self, raw: BinaryIO, *, name: str, suffix: str, size: int | None) -> None:
-        """Read as far as the first line with anything in it. Raises BadFile."""
+    columns: list[str] | None
+    """In the order of the header; None for JSON Lines."""
+    lines: Iterator[bytes]
+    """The lines from `first_row_line` on, without their ends."""
+    first_row_line: int
+    blank: int
+    """Blank lines before the header or the first row."""
+    error: str
+    """Why reading ended before the file did; all lines until then were complete."""
+
+    def __init__(self, raw: BufferedReader, *, name: str, suffix: str, size: int | None) -> None:
+        """Read up to the first line that is not blank. Raises BadFile."""
         self.name = name
         self.error = ""
-        """Why reading ended before the file did; the lines until then were whole."""
-
         self._raw = raw
         self._size = size
-        self._stream: BinaryIO = raw
-        if cast(io.BufferedReader, raw).peek(1)[:1] == _GZIP_BEGINS:
-            self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw))
-        self.lines: Iterator[bytes] = self._lines()
+        self.lines = self._lines()
 
-        self.blank = 0
-        for line in self.lines:
-            self._first = line if self.blank else line.removeprefix(_BOM)
-            if self._first.strip():
+        for number, line in enumerate(self.lines, 1):
+            first = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+            if first.strip():
                 break
-            self.blank += 1
         else:
-            raise BadFile(f"{self.name}: {self.error or 'the file is empty'}.")
-        self.first_row_line = self.blank + 1
+            raise self._bad_file(self.error or "the file is empty")
+        self.blank = number - 1
+        self.first_row_line = number
+        if first.startswith(_ZIP_MAGIC):
+            raise self._bad_file("it is a zip archive or a spreadsheet, not CSV or JSON Lines")
+        try:
+            text = decode(first)
+        except ValueError as error:
+            raise self._bad_file(f"line {number} {error}; expected UTF-8 text") from None
 
-        self.columns: list[str] | None = None
-        """The header of a CSV file; None for JSON lines."""
-        text = self._first_text()
         if _is_json(suffix, text):
             if not text.lstrip().startswith("{"):
-                raise BadFile(
-                    f"{self.name}: expected one JSON object a line; "
-                    f"line {self.first_row_line} is {text[:200]!a:.80}."
+                raise self._bad_file(
+                    f"line {number} is {text[:200]!a:.80}; expected one JSON object per line"
                 )
-            self.lines = chain([self._first], self.lines)
+            self.columns = None
+            self.lines = chain([first], self.lines)
         else:
             self.columns = self._header(text)
             self.first_row_line += 1
 
     def position(self) -> tuple[int, int] | None:
-        """Return bytes read and bytes in all; None for what has no size, such as a pipe."""
+        """Return the bytes read and the size of the file; None for a pipe."""
         return None if self._size is None else (min(self._raw.tell(), self._size), self._size)
 
     def _lines(self) -> Iterator[bytes]:
-        """Yield the lines without their ends: LF, CRLF or CR.
+        """Yield lines without their ends: LF, CRLF or CR.
 
-        Of a line longer than MAX_LINE_BYTES only so much is kept as shows that it is.
+        A line longer than MAX_LINE_BYTES is cut, but not below MAX_LINE_BYTES + 1.
         """
+        is_gzip = self._raw.peek(1)[:1] == _GZIP_FIRST_BYTE
+        stream: GzipFile | BufferedReader = GzipFile(fileobj=self._raw) if is_gzip else self._raw
         tail = b""
         while True:
             try:
-                block = self._stream.read1(_BLOCK_BYTES)  # type: ignore[attr-defined]  # BinaryIO lacks it
+                block = stream.read1(_BLOCK_BYTES)
             except (EOFError, zlib.error, OSError) as error:
-                # What lies in `tail` may be half a row, and half a row can look like a good one.
-                why = "the gzip data ends too early" if isinstance(error, EOFError) else str(error)
-                self.error = f"cut off or damaged: {why}"
+                # `tail` is dropped: a part of a row can look like a complete one.
+                self.error = str(error)
                 return
             if not block:
                 break
             block = tail + block
-            # A CR at the very end may be half a CRLF.
-            held_back = b"\r" if block.endswith(b"\r") else b""
-            if held_back:
-                block = block[:-1]
-            if b"\r" in block:
-                block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            lines = block.split(b"\n")
-            tail = lines.pop()[: MAX_LINE_BYTES + 1] + held_back
+            lines = block.splitlines()
+            tail = b""
+            if not block.endswith(b"\n"):
+                # A CR at the end may be the first half of a CRLF.
+                cr = b"\r" if block.endswith(b"\r") else b""
+                tail = lines.pop()[: MAX_LINE_BYTES + 1] + cr
             yield from lines
         if tail:
             yield tail.removesuffix(b"\r")
 
-    def _first_text(self) -> str:
-        """Return the line that decides what the file is. Raises BadFile if none can."""
-        line, where = self._first, f"line {self.first_row_line}"
-        if line.startswith(_ZIP_MAGIC):
-            raise BadFile(
-                f"{self.name} is a zip archive or a spreadsheet; "
-                "give plain or gzip-compressed CSV or JSON lines."
-            )
-        if line.startswith(_UTF16_BOMS):
-            raise BadFile(
-                f"{self.name}: not UTF-8 at byte 1 ({where}): it looks like UTF-16; "
-                "save it as UTF-8."
-            )
-        if len(line) > MAX_LINE_BYTES:
-            raise BadFile(f"{self.name}: {where} is too long: over {MAX_LINE_BYTES} bytes.")
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            raise BadFile(
-                f"{self.name}: not UTF-8 at byte {error.start + 1} ({where}); save it as UTF-8."
-            ) from None
-        if "\0" in text:
-            raise BadFile(f"{self.name}: {where}: NUL byte; save the file as UTF-8 text.")
-        return text
-
     def _header(self, text: str) -> list[str]:
-        """Return the columns that `text` names: all of COLUMNS, in any order."""
-        expected = ",".join(COLUMNS)
+        """Return the columns: all of COLUMNS, in any order. Raises BadFile."""
         try:
             (names,) = csv.reader([text], strict=True)
         except csv.Error:
-            raise BadFile(f"{self.name}: header: quote not closed in {text[:200]!a:.80}.") from None
-        if len(names) == 1 and any(column in text for column in COLUMNS):
-            raise BadFile(f"{self.name}: 1 column found; expected comma-separated: {expected}.")
-        if not set(names) & set(COLUMNS):
-            raise BadFile(
-                f"{self.name}: line {self.first_row_line} is no header: {text[:200]!a:.80}; "
-                f"expected {expected}."
+            problems = [f"bad quotes in the header {text[:200]!a:.80}"]
+        else:
+            problems = [f"unknown column {name!a:.80}" for name in names if name not in COLUMNS]
+            problems += [f"column '{name}' twice" for name in COLUMNS if names.count(name) > 1]
+            problems += [f"no column '{name}'" for name in COLUMNS if name not in names]
+        if problems:
+            raise self._bad_file(
+                f"line {self.first_row_line}: {problems[0]}; expected {','.join(COLUMNS)}"
             )
-        for name in names:
-            if name not in COLUMNS:
-                raise BadFile(
-                    f"{self.name}: header: unknown column {name!a:.80}; expected {expected}."
-                )
-            if names.count(name) > 1:
-                raise BadFile(f"{self.name}: header: duplicate column '{name}'.")
-        for column in COLUMNS:
-            if column not in names:
-                raise BadFile(
-                    f"{self.name}: header: missing column '{column}'; expected {expected}."
-                )
         return names
+
+    def _bad_file(self, reason: str) -> BadFile:
+        return BadFile(f"Cannot read {self.name}: {reason}.")
+
+
+def decode(line: bytes) -> str:
+    """Return the text of a line. Raises ValueError with what is wrong with it."""
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"has more than {MAX_LINE_BYTES:,} bytes")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8 at byte {error.start + 1}") from None
+    if "\0" in text:
+        raise ValueError(f"has a NUL at byte {line.index(0) + 1}")
+    return text
 
 
 def _is_json(suffix: str, first_line: str) -> bool:
-    """Go by the name, and where that says nothing by how the text begins."""
-    if suffix in _JSON_SUFFIXES or suffix == ".csv":
-        return suffix in _JSON_SUFFIXES
-    return first_line.lstrip().startswith(("{", "["))
+    """Decide by the name of the file, or if that says nothing, by its first line."""
+    is_object_or_list = first_line.lstrip().startswith(("{", "["))
+    return suffix in _JSON_SUFFIXES or (suffix != ".csv" and is_object_or_list)
 
 
 @contextmanager
-def opened(path: Path | None) -> Iterator[ActivityFile]:
+def open_activity_file(path: Path | None) -> Iterator[ActivityFile]:
     """Open the file at `path`, or standard input for None. Raises BadFile."""
-    name = STDIN_NAME if path is None else f"{str(path)!a:.200}"
-    suffixes = [suffix.lower() for suffix in path.suffixes] if path else []
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
+    name = f"{str(path)!a:.200}" if path else STDIN_NAME
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix if path else ""
     try:
-        # Standard input may stay open for others.
+        # Standard input stays open.
         raw = open(path or 0, "rb", closefd=path is not None)  # noqa: SIM115 - closed below
-    except FileNotFoundError:
-        raise BadFile(f"{name}: no such file.") from None
-    except IsADirectoryError:
-        raise BadFile(f"{name} is a folder; give a file.") from None
     except OSError as error:
-        raise BadFile(f"{name} cannot be opened: {error.strerror}.") from None
+        raise BadFile(f"Cannot open {name}: {error.strerror}.") from None
     with raw:
         status = os.fstat(raw.fileno())
-        if stat.S_ISDIR(status.st_mode):
-            raise BadFile(f"{name} is a folder; give a file.")
         size = status.st_size if stat.S_ISREG(status.st_mode) else None
-        suffix = suffixes[-1] if suffixes else ""
         yield ActivityFile(raw, name=name, suffix=suffix, size=size)
+
+
+def check_activity_file(path: Path) -> None:
+    """Raise BadFile unless the file at `path` has a valid header or first row.
+
+    A pipe is not opened, because it can be read only once.
+    """
+    if not is_pipe(path):
+        with open_activity_file(path):
+            pass
+
+
+def is_pipe(path: Path) -> bool:
+    """Return whether `path` is neither a file nor a folder, such as /dev/stdin or `<(zcat F)`."""
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))

@@ -1,4 +1,4 @@
-"""The file that lists the rows of an import that were not stored."""
+"""The file that lists the rejected rows of an import."""
 
 import csv
 import os
@@ -6,62 +6,63 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rewards.exceptions import RewardsError
-from rewards.services.activity.reading import COLUMNS
+from rewards.services.activity.reading import COLUMNS, STDIN_NAME, is_pipe
 from rewards.services.activity.rows import Rejection
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class RejectedFile:
-    """Takes the place of the list of an earlier import, whole, once this one has come to its end.
+    """The file of rejected rows: PATH.rejected.csv; of a pipe, in the current folder.
 
-    Without any rejected row there is no file, nor one of an earlier import. A process that is
-    killed leaves the earlier list as it was. Only its owner can read the list.
+    It is written under a temporary name, and replaces that of an earlier import of the same file
+    when this import ends, or removes it if nothing was rejected. Only its owner can read it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: IO[str] | None = None
-        self._writer: Any = None  # csv has no public name for the type
+    def __init__(self, source: Path | None) -> None:
+        """`source` is the imported file; None for standard input."""
+        if source is None:
+            source = Path(STDIN_NAME)
+        elif is_pipe(source):
+            source = Path(source.name)
+        self.path = source.with_name(f"{source.name}.rejected.csv")
+        self._temporary: Any = None  # tempfile has no public name for the type
 
     def __enter__(self) -> "RejectedFile":
         return self
 
     def add(self, rejections: Iterable[Rejection]) -> Counter[str]:
-        """Write the rejections as they come; return how many there are of each part.
-
-        Raises RewardsError.
-        """
-        parts: Counter[str] = Counter()
+        """Write the rows and return their number by category. Raises RewardsError."""
+        categories: Counter[str] = Counter()
         with self._explained():
             for rejection in rejections:
-                if self._file is None:
-                    self._open()
                 cells = rejection.cells or [""] * len(COLUMNS)
-                self._writer.writerow([rejection.line, *map(_safe, [rejection.reason, *cells])])
-                parts[rejection.part] += 1
-        return parts
+                self._writer.writerow([rejection.line, *map(_escaped, [rejection.reason, *cells])])
+                categories[rejection.category] += 1
+        return categories
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         with self._explained():
-            if self._file is None:
+            if self._temporary is None:
                 if error is None:
                     self.path.unlink(missing_ok=True)
                 return
             try:
-                self._file.close()
+                self._temporary.close()
                 if error is None:
-                    os.replace(self._file.name, self.path)
+                    os.replace(self._temporary.name, self.path)
             finally:
-                Path(self._file.name).unlink(missing_ok=True)
+                Path(self._temporary.name).unlink(missing_ok=True)
 
-    def _open(self) -> None:
-        # Of a name of its own: the same file may be imported twice at the same time.
-        self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by __exit__
+    @cached_property
+    def _writer(self) -> Any:  # csv has no public name for the type
+        # The name is unique: two processes may import the same file.
+        self._temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by __exit__
             "w",
             encoding="utf-8",
             newline="",
@@ -70,8 +71,9 @@ class RejectedFile:
             suffix=".part",
             delete=False,
         )
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(["line", "reason", *COLUMNS])
+        writer = csv.writer(self._temporary, lineterminator="\n")
+        writer.writerow(["line", "reason", *COLUMNS])
+        return writer
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -79,12 +81,12 @@ class RejectedFile:
             yield
         except OSError as error:
             raise RewardsError(
-                f"{str(self.path)!a:.200} cannot be written: {error.strerror}; "
-                "safe to run again when that is mended."
+                f"Cannot write {str(self.path)!a:.200}: {error.strerror}. "
+                "Safe to run again when this is fixed."
             ) from error
 
 
-def _safe(text: str) -> str:
-    """Return `text` so that neither a terminal nor a spreadsheet does anything but show it."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return "'" + shown if text.startswith(_FORMULA_STARTS) else shown
+def _escaped(text: str) -> str:
+    """Return `text` without effects on a terminal or a spreadsheet."""
+    printable = text if text.isprintable() else ascii(text)[1:-1]
+    return "'" + printable if text.startswith(_FORMULA_STARTS) else printable

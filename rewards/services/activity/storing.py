@@ -1,4 +1,4 @@
-"""Store checked rows: the events, and with them the counts that awarding reads."""
+"""Store checked rows: events, and the counts per host and day that awarding reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from rewards.exceptions import RewardsError
-from rewards.services.db_errors import MAX_TRIES, is_conflict, retry_on_conflict
+from rewards.services.db_errors import MAX_TRIES, first_line, is_conflict, retry_on_conflict
 from rewards.services.hosts import create_hosts_of_table
 
 _CREATE = """
@@ -20,12 +20,12 @@ _CREATE = """
 
 _COPY = "COPY arrived FROM STDIN (FORMAT csv)"
 
-# In all that follows, a user or an event is looked up by a subquery of its own: a join would be
-# planned without statistics of the temporary table, and may read the whole of the other one.
+# Look-ups are LATERAL subqueries: the temporary table has no statistics, and a join could be
+# planned as a scan of the whole other table. OFFSET 0 keeps them from being made a join.
 
-# One statement, so that what is counted is exactly what was inserted, whoever else is at it.
-# Events are written in order of id and counts in order of day and host, so that of two imports
-# one waits for the other and they never wait for each other.
+# One statement, so that exactly the inserted events are counted, also with concurrent imports.
+# Events are inserted in order of id and counts in order of day and host, so that concurrent
+# imports cannot deadlock.
 _STORE = """
     WITH stored AS (
         INSERT INTO rewards_activityevent
@@ -65,7 +65,7 @@ _STORE = """
     SELECT count(*) FROM stored
 """
 
-# A statement of its own, since only a new snapshot shows what was there or got there meanwhile.
+# A separate statement, because only a new snapshot shows what other imports have committed.
 _REFUSED = """
     SELECT line, external_id, host.is_host, event_id, event.user_id IS NULL
     FROM arrived
@@ -83,22 +83,22 @@ _REFUSED = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """What storing a chunk came to; the rows neither stored nor refused were duplicates."""
+class StoredRows:
+    """The result of storing a chunk. Rows that are neither stored nor refused were duplicates."""
 
     stored: int
     hosts_created: int
-    unknown: dict[int, str]
-    """Line -> why its user is none to store activity of."""
-    conflicts: dict[int, str]
-    """Line -> how it contradicts an event stored before."""
+    refused: dict[int, tuple[str, str]]
+    """Line -> category, "user" or "conflict", and reason."""
 
 
-def store_rows(*, rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime) -> Stored:
-    """Store what is new of a chunk, together with its DailyActivity, in one transaction.
+def store_rows(
+    *, rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime
+) -> StoredRows:
+    """Store new events together with their DailyActivity, in one transaction.
 
-    `rows` are as in Chunk. The number of statements does not depend on them. A second call
-    stores nothing. Raises RewardsError when other processes stay in the way.
+    `rows` are those of a Chunk. The number of statements does not depend on their number. A
+    second call stores nothing. Raises RewardsError after repeated conflicts.
     """
     try:
         return _store_chunk(rows, source, create_hosts, now)
@@ -106,16 +106,17 @@ def store_rows(*, rows: Sequence[bytes], source: str, create_hosts: bool, now: d
         if not is_conflict(error):
             raise
         raise RewardsError(
-            f"Other processes were in the way {MAX_TRIES} times: {str(error).splitlines()[0]}; "
-            "the rows before were stored, safe to run again."
+            f"Gave up after {MAX_TRIES} conflicts with other processes: {first_line(error)}. "
+            "The rows before were stored; safe to run again."
         ) from error
 
 
 @retry_on_conflict
-def _store_chunk(rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime) -> Stored:
+def _store_chunk(
+    rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime
+) -> StoredRows:
     hosts_created = 0
-    unknown: dict[int, str] = {}
-    conflicts: dict[int, str] = {}
+    refused: dict[int, tuple[str, str]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CREATE)
         with connection.wrap_database_errors, cursor.copy(_COPY) as copy:
@@ -132,14 +133,15 @@ def _store_chunk(rows: Sequence[bytes], source: str, create_hosts: bool, now: da
 
         if stored < len(rows):
             cursor.execute(_REFUSED, {"source": source})
-            for line, external_id, is_host, event_id, is_nowhere in cursor:
+            for line, external_id, is_host, event_id, is_missing in cursor:
                 if is_host is False:
-                    unknown[line] = f"unknown user '{external_id}': there is one, but not a host"
-                elif is_host is None or is_nowhere:  # or became a host since
-                    unknown[line] = f"unknown user '{external_id}'"
+                    refused[line] = "user", f"User '{external_id}' is not a host."
+                elif is_host is None or is_missing:  # missing if the host was created since
+                    refused[line] = "user", f"Unknown user '{external_id}'."
                 else:
-                    conflicts[line] = (
-                        f"conflict: id '{event_id}' already stored with different content"
+                    refused[line] = (
+                        "conflict",
+                        f"Conflict: event '{event_id}' is already stored with different content.",
                     )
         cursor.execute("DROP TABLE arrived")
-    return Stored(stored=stored, hosts_created=hosts_created, unknown=unknown, conflicts=conflicts)
+    return StoredRows(stored=stored, hosts_created=hosts_created, refused=refused)
