@@ -19,13 +19,16 @@ class ProcessGroup:
 
     def __enter__(self) -> Self:
         self._guard = start_guard("kill -KILL 0", process_group=0)
+        self._processes: list[subprocess.Popen[Any]] = []
         return self
 
     def start(self, command: Sequence[str | Path], **options: Any) -> "subprocess.Popen[Any]":
         """Start a program; `options` are those of Popen."""
-        return subprocess.Popen(  # noqa: S603 - the caller's own program, no shell
+        process = subprocess.Popen(  # noqa: S603 - the caller's own program, no shell
             command, process_group=self._guard.pid, **options
         )
+        self._processes.append(process)
+        return process
 
     def __exit__(
         self,
@@ -34,6 +37,8 @@ class ProcessGroup:
         traceback: TracebackType | None,
     ) -> None:
         end_guard(self._guard)
+        for process in self._processes:
+            process.wait()
 
 
 def start_guard(work: str, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":

@@ -21,7 +21,7 @@ def test_the_block_ends_its_processes_and_their_children():
         started = pids(process)
         assert all(map(is_running, started))
 
-    assert process.wait() == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL
     wait_until(lambda: not any(map(is_running, started)))
     process.stdout.close()
 

@@ -40,6 +40,14 @@ def test_the_block_ends_its_servers_and_removes_the_folder():
     assert not folder.exists()
 
 
+def test_without_its_python_the_guard_removes_the_folder(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with temporary_servers(prefix="localservers-test-") as folder:
+        (folder / "data").mkdir()
+
+    assert not folder.exists()
+
+
 def test_a_forked_child_does_not_keep_the_block_open():
     with temporary_servers(prefix="localservers-test-") as folder:
         child = os.fork()

@@ -1,4 +1,4 @@
-"""`manage.py dev` as a person starts and stops it."""
+"""`manage.py dev`, started and stopped as a person does it."""
 
 import os
 import re
@@ -14,10 +14,11 @@ from urllib.request import urlopen
 import pytest
 from django.core.management import CommandError, call_command
 
+from localservers import ports
 from localservers.broker import LocalBroker
+from localservers.process_group import ProcessGroup
 from localservers.temporary import temporary_servers
-
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.processes import ROOT, is_running, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -39,24 +40,26 @@ def dev(trial: Path, *arguments: str, **environment: str) -> Iterator[subprocess
         "LOCALDB_DIR": str(trial),
         "LOCALDB_DURABLE": "false",
     }
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", "dev", *arguments],
-        cwd=PROJECT,
-        env=inherited | private | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        bufsize=1,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    with (
+        ProcessGroup() as group,
+        group.start(
+            [sys.executable, "manage.py", "dev", *arguments],
+            cwd=ROOT,
+            env=inherited | private | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def read_until(process: subprocess.Popen, *patterns: str) -> str:
-    """Read lines until each pattern was seen; the test fails when output ends before."""
+    """Read lines until each pattern has matched; fail if the output ends before."""
     seen = ""
     for line in process.stdout or ():
         seen += line
@@ -76,70 +79,86 @@ def descendants(process: int) -> set[int]:
     return found
 
 
-def alive(processes: set[int]) -> set[int]:
-    return {each for each in processes if Path(f"/proc/{each}/cmdline").exists()
-            and Path(f"/proc/{each}/cmdline").read_bytes()}  # fmt: skip
-
-
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_everything_starts_serves_and_stops_together(stop, code, trial):
-    with dev(trial, "--port", "0") as process:
+@pytest.mark.parametrize(
+    ("options", "stop", "code"),
+    [([], signal.SIGINT, 130), (["--noreload"], signal.SIGTERM, 143)],
+)
+def test_everything_starts_serves_and_stops_together(options, stop, code, trial):
+    with dev(trial, "--port", "0", *options) as process:
         output = read_until(process, *READY)
         url = re.search(r"http://127\.0\.0\.1:\d+/", output)[0]
         with urlopen(url + "admin/login/") as response:  # noqa: S310 - the match is of http
             assert response.status == 200
         started = descendants(process.pid)
-        assert len(started) >= 6  # broker; web and its reloader; worker and its children; beat
         process.send_signal(stop)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate()
 
+    # broker and its guard; web, perhaps its reloader; worker and its children; beat; their guard
+    assert len(started) >= (8 if options else 9)
     assert process.returncode == code
-    assert alive(started) == set()
+    assert not any(map(is_running, started))
     assert "Traceback" not in output + rest
     assert "`manage.py demo`" in output
     assert all(re.match(r"(dev   |web   |worker|beat  ) \| ", line) for line in output.splitlines())
 
 
-def test_when_one_dies_it_is_named_and_the_others_stop(trial):
-    with dev(trial, "--port", "0") as process:
+def test_if_a_program_dies_it_is_named_and_the_others_stop(trial):
+    with dev(trial, "--port", "0", "--noreload") as process:
         read_until(process, *READY)
         started = descendants(process.pid)
         beat = next(
-            each for each in started if b"\0beat\0" in Path(f"/proc/{each}/cmdline").read_bytes()
+            pid for pid in started if b"\0beat\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
         )
         os.kill(beat, signal.SIGKILL)
-        rest, _ = process.communicate(timeout=30)
+        rest, _ = process.communicate()
 
     assert process.returncode == 1
     assert "CommandError: beat was ended by signal 9; the others were stopped." in rest
-    assert alive(started) == set()
+    assert not any(map(is_running, started))
 
 
-def test_a_port_in_use_is_said(trial):
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with dev(trial, "--port", str(other.getsockname()[1])) as process:
-            output, _ = process.communicate(timeout=60)
+def test_a_killed_dev_leaves_no_process_and_its_port_free(trial):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with dev(trial, "--port", str(port)) as process:
+        read_until(process, *READY)
+        started = descendants(process.pid)
+        assert not ports.is_free(port)
+
+        process.kill()
+
+        wait_until(lambda: not any(map(is_running, started)))
+    assert ports.is_free(port)
+    with LocalBroker(trial / "broker").running():
+        pass
+
+
+def test_a_port_in_use_is_refused_at_once_with_its_process(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with dev(tmp_path / "trial", "--port", str(port)) as process:
+            output, _ = process.communicate()
 
     assert process.returncode == 1
-    assert "web    | Error: That port is already in use." in output
-    assert "CommandError: web ended with exit code 1; the others were stopped." in output
+    assert output.startswith(f"CommandError: Port {port} is in use by process {os.getpid()} (")
+    assert output.endswith("). Stop it or choose another port with --port.\n")
+    assert not (tmp_path / "trial").exists()
 
 
 def test_a_named_broker_is_used_instead(trial, tmp_path):
     named = LocalBroker(tmp_path / "named")
-    with named.running(), dev(trial, "--port", "0", CELERY_BROKER_URL=named.url) as process:
+    options = ["--port", "0", "--noreload"]
+    with named.running(), dev(trial, *options, CELERY_BROKER_URL=named.url) as process:
         output = read_until(process, *READY, r"Connected to")
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate()
 
     assert f"Connected to {named.url}" in output
 
 
 def test_a_second_one_is_refused(trial):
-    with LocalBroker(trial / "broker").running(), dev(trial) as process:
-        output, _ = process.communicate(timeout=60)
+    with LocalBroker(trial / "broker").running(), dev(trial, "--port", "0") as process:
+        output, _ = process.communicate()
 
     assert process.returncode == 1
     assert output.splitlines()[-1] == (

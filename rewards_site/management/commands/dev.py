@@ -4,39 +4,54 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
-from typing import IO, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connections
 
+from localservers import ports
 from localservers.broker import LocalBroker, LocalBrokerError
+from localservers.process_group import ProcessGroup
 from rewards.models import Host
 
-Process = subprocess.Popen[bytes]
+STOP_TIMEOUT_SECONDS = 10  # then a program is killed
 
-PATIENCE = 10  # seconds a program may take to end before it is killed
+Tell = Callable[[str], None]
 
 
 class Command(BaseCommand):
-    help = "Run web, worker, beat and a private broker together until Ctrl-C stops them all."
+    help = "Run web, worker, beat and a private broker together until Ctrl-C stops them."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--port", type=_port, default=8000, help="of the web; 0 is any; default: %(default)s"
+            "--port",
+            type=_port,
+            default=8000,
+            help="port of the web server; 0 for any free one; default: %(default)s",
+        )
+        parser.add_argument(
+            "--noreload",
+            action="store_true",
+            help="do not restart the web server when code changes",
         )
 
-    def handle(self, *, port: int, verbosity: int, **_: Any) -> None:
+    def handle(self, *, port: int, noreload: bool, verbosity: int, **_: Any) -> None:
         if not settings.DEBUG:
             raise CommandError(
-                "dev is for trials, and DEBUG is off: run gunicorn, a worker and beat, "
+                "dev is for trials, and DEBUG is off. Run gunicorn, a worker and beat instead, "
                 "as the README says under Production.",
                 returncode=2,
+            )
+        if port and not ports.is_free(port):
+            raise CommandError(
+                f"Port {port} is in use by {ports.listener(port)}. Stop it or choose another "
+                "port with --port."
             )
         self.is_quiet = verbosity == 0
         self._prepare_database()
@@ -44,22 +59,29 @@ class Command(BaseCommand):
         received: list[int] = []
         for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(stop, lambda signum, frame: received.append(signum))
-        with ExitStack() as stack:
-            running: dict[str, Process] = {}
-            try:
+        relays: list[Thread] = []
+        try:
+            # At the end the group kills what a program has left behind.
+            with ProcessGroup() as group, ExitStack() as stack:
+                running: dict[str, subprocess.Popen[bytes]] = {}
                 if settings.BROKER_IS_PRIVATE:
                     broker = LocalBroker(Path(settings.LOCALDB_DIR, "broker"))
                     running["broker"] = stack.enter_context(broker.running())
-            except LocalBrokerError as error:
-                raise CommandError(str(error)) from error
-            # Stopped in reverse order: beat, then the worker, while they still have a broker.
-            for name, command in _programs(port).items():
-                running[name] = stack.enter_context(_running(command, self._teller(name)))
-            while not received:
-                for name, process in running.items():
-                    if process.poll() is not None:
-                        raise CommandError(f"{name} {_end(process)}; the others were stopped.")
-                time.sleep(0.1)
+                # Stopped in reverse order: beat, then the worker, while they still have a broker.
+                for name, command in _programs(port, noreload).items():
+                    process = running[name] = _start(group, command)
+                    stack.callback(_stop, process)
+                    relays.append(_relay(process, self._teller(name)))
+                while not received:
+                    for name, process in running.items():
+                        if process.poll() is not None:
+                            raise CommandError(f"{name} {_end(process)}; the others were stopped.")
+                    time.sleep(0.1)
+        except LocalBrokerError as error:
+            raise CommandError(str(error)) from error
+        finally:
+            for relay in relays:
+                relay.join(STOP_TIMEOUT_SECONDS)
         sys.exit(128 + received[0])
 
     def _prepare_database(self) -> None:
@@ -67,12 +89,12 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
             is_empty = not Host.objects.exists()
         except OperationalError as error:
-            raise CommandError(f"The database is out of reach: {error}") from error
+            raise CommandError(f"Cannot reach the database: {error}") from error
         connections.close_all()
         if is_empty:
-            self._teller("dev")("There are no hosts yet: `manage.py demo` makes some.")
+            self._teller("dev")("There are no hosts yet: `manage.py demo` creates some.")
 
-    def _teller(self, name: str) -> Callable[[str], None]:
+    def _teller(self, name: str) -> Tell:
         def tell(line: str) -> None:
             if not self.is_quiet:
                 self.stdout.write(f"{name:<6} | {line.rstrip()}")
@@ -81,47 +103,49 @@ class Command(BaseCommand):
         return tell
 
 
-def _programs(port: int) -> dict[str, list[str]]:
+def _programs(port: int, noreload: bool) -> dict[str, list[str]]:
     celery = [sys.executable, "-m", "celery", "--quiet", "-A", "rewards_site"]
+    web = [sys.executable, "manage.py", "runserver", str(port)]
     return {
-        "web": [sys.executable, "manage.py", "runserver", str(port)],
+        "web": [*web, "--noreload"] if noreload else web,
         "worker": [*celery, "worker", "--loglevel", "INFO", "--concurrency", "2"],
         "beat": [*celery, "beat", "--loglevel", "INFO"],
     }
 
 
-@contextmanager
-def _running(command: list[str], tell: Callable[[str], None]) -> Iterator[Process]:
-    """Run a program until the block ends, with all the processes it makes."""
-    process = subprocess.Popen(  # noqa: S603 - the project's own programs
+def _start(group: ProcessGroup, command: list[str]) -> subprocess.Popen[bytes]:
+    return group.start(
         command,
         cwd=settings.BASE_DIR,
         env=os.environ | {"PYTHONUNBUFFERED": "1", "DJANGO_RUNSERVER_HIDE_WARNING": "true"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
     )
-    relay = Thread(target=_relay, args=(process.stdout, tell), daemon=True)
-    relay.start()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
     try:
-        yield process
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(PATIENCE)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what it left behind
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
-        relay.join(PATIENCE)
 
 
-def _relay(lines: IO[bytes], tell: Callable[[str], None]) -> None:
-    for line in lines:
-        tell(line.decode(errors="replace"))
+def _relay(process: subprocess.Popen[bytes], tell: Tell) -> Thread:
+    """Start a thread that passes on the output of a program, line by line."""
+
+    def relay() -> None:
+        for line in process.stdout or ():
+            tell(line.decode(errors="replace"))
+
+    thread = Thread(target=relay, daemon=True)
+    thread.start()
+    return thread
 
 
-def _end(process: Process) -> str:
+def _end(process: subprocess.Popen[bytes]) -> str:
     code = process.returncode
     return f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
 
