@@ -1,9 +1,10 @@
-"""A command in a process of its own that is held, killed, or run without its locks.
+"""Run a command that is held or killed at a statement, or that takes no locks.
 
 `python -m tests.fault_injection [--without-locks] [--hold-at SQL] [--die-at SQL] COMMAND ...`
 
-SQL is a part of the statement before which the process waits for the barrier, or is killed, the
-first time only. The product has no hook for this: it is done to its connection from outside.
+SQL is a part of a statement. Before the first statement that contains it, the process waits for
+the barrier or is killed. If no statement contains it, the process ends with NEVER_FIRED. The
+product has no hook for this: the wrapper is added to its connections from outside.
 """
 
 import argparse
@@ -19,7 +20,10 @@ from django.core.management import execute_from_command_line
 from django.db.backends.signals import connection_created
 
 BARRIER = 4_711
-"""Key of the advisory lock that whoever holds the processes back has taken."""
+"""Key of the advisory lock that the test holds while the processes have to wait."""
+
+NEVER_FIRED = 70
+"""The exit code of a command that ended without the statement that its fault is for."""
 
 _ADVISORY = re.compile(r"pg_(try_)?advisory_(xact_)?lock(_shared)?\(([^)]*)\)")
 _ROW = re.compile(
@@ -29,24 +33,25 @@ _ROW = re.compile(
 Execute = Callable[..., Any]
 
 
-def without_locks(execute: Execute, sql: str, params: Any, many: bool, context: Any) -> Any:
-    """Take every lock out of every statement: what is left must be safe by itself."""
-    sql = _ADVISORY.sub(r"(num_nulls(\4) = 0)", str(sql))
-    return execute(_ROW.sub("", sql), params, many, context)
+class Fault:
+    """An execute wrapper that calls `act` once, before the first statement that contains `part`."""
 
+    def __init__(self, part: str, act: Callable[[], None]) -> None:
+        self.part = part
+        self.act = act
+        self.has_fired = False
 
-def before(part: str, act: Callable[[], None]) -> Execute:
-    """Return a wrapper that calls `act` before the first statement that holds `part`."""
-    is_due = True
-
-    def wrapper(execute: Execute, sql: str, params: Any, many: bool, context: Any) -> Any:
-        nonlocal is_due
-        if is_due and part in str(sql):
-            is_due = False
-            act()
+    def __call__(self, execute: Execute, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not self.has_fired and self.part in str(sql):
+            self.has_fired = True
+            self.act()
         return execute(sql, params, many, context)
 
-    return wrapper
+
+def without_locks(execute: Execute, sql: str, params: Any, many: bool, context: Any) -> Any:
+    """Remove every lock from every statement. What is left has to be safe by itself."""
+    sql = _ADVISORY.sub(r"(num_nulls(\4) = 0)", str(sql))
+    return execute(_ROW.sub("", sql), params, many, context)
 
 
 def wait_at_barrier() -> None:
@@ -65,19 +70,24 @@ def main() -> None:
     parser.add_argument("--die-at", metavar="SQL")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
-    wrappers: list[Execute] = []
-    if options.without_locks:
-        wrappers.append(without_locks)
+    faults = []
     if options.hold_at:
-        wrappers.append(before(options.hold_at, wait_at_barrier))
+        faults.append(Fault(options.hold_at, wait_at_barrier))
     if options.die_at:
-        wrappers.append(before(options.die_at, die))
+        faults.append(Fault(options.die_at, die))
+    wrappers = [without_locks, *faults] if options.without_locks else faults
 
-    def disturb(connection: Any, **_: Any) -> None:
+    def add_wrappers(connection: Any, **_: Any) -> None:
         connection.execute_wrappers.extend(wrappers)
 
-    connection_created.connect(disturb)
-    execute_from_command_line([sys.argv[0], *options.command])
+    connection_created.connect(add_wrappers)
+    try:
+        execute_from_command_line([sys.argv[0], *options.command])
+    finally:
+        for fault in faults:
+            if not fault.has_fired:
+                print(f"No statement contained {fault.part!r}.", file=sys.stderr)  # noqa: T201
+                sys.exit(NEVER_FIRED)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Real processes on a real database: what tests of races and crashes are made of."""
+"""Real processes and databases, for tests of races and crashes."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -16,13 +17,13 @@ from psycopg import sql
 from tests.fault_injection import BARRIER
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 120
-"""Seconds after which a process is taken to hang."""
+TIMEOUT_SECONDS = 600
+"""When a wait fails. Far above what the slowest machine needs: only a hang reaches it."""
 
 
 @contextmanager
 def database(name: str, *, template: str = "template0") -> Iterator[str]:
-    """Make a database, a copy of one to which nobody is connected; it is gone afterwards."""
+    """Create a copy of a database that has no connections, and drop it after the block."""
     create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     with connection._nodb_cursor() as server:
@@ -37,7 +38,7 @@ def database(name: str, *, template: str = "template0") -> Iterator[str]:
 
 @contextmanager
 def connected_to(name: str) -> Iterator[None]:
-    """Let Django's connection work on the database `name`, in which whatever commits stays."""
+    """Connect Django to the database `name`."""
     before = connection.settings_dict["NAME"]
     connection.close()
     connection.settings_dict["NAME"] = name
@@ -50,18 +51,18 @@ def connected_to(name: str) -> Iterator[None]:
 
 @contextmanager
 def own_database(name: str, *, template: str = "template0") -> Iterator[None]:
-    """Give the test a database of its own, whoever else is killed in it."""
+    """Connect Django to a new database, which is dropped after the block."""
     with database(name, template=template), connected_to(name):
         yield
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Return what a process needs to work on the database that this test works on."""
+    """Return the environment of a process that uses the database of this test."""
     params = connection.get_connection_params()
     host = str(params["host"])
     user, password, name = (
-        quote(str(each or ""), safe="")
-        for each in (params["user"], params.get("password"), connection.settings_dict["NAME"])
+        quote(str(value or ""), safe="")
+        for value in (params["user"], params.get("password"), connection.settings_dict["NAME"])
     )
     address = "127.0.0.1" if host.startswith("/") else host
     url = f"postgresql://{user}:{password}@{address}:{params['port']}/{name}"
@@ -77,16 +78,18 @@ def is_running(process: int | None) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + PATIENCE
+def wait_until(
+    condition: Callable[[], bool], failure: Callable[[], str] = lambda: "It never came true."
+) -> None:
+    """Wait until `condition` holds; fail with the text of `failure` after TIMEOUT_SECONDS."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"still not so after {PATIENCE} seconds"
+        assert time.monotonic() < deadline, failure()
         time.sleep(0.02)
 
 
 def start(program: Sequence[str], **settings: str) -> subprocess.Popen[str]:
-    """Start Python on the project with `program` as arguments."""
+    """Start Python in the project's folder with `program` as arguments."""
     return subprocess.Popen(
         [sys.executable, *program],
         cwd=ROOT,
@@ -100,25 +103,25 @@ def start(program: Sequence[str], **settings: str) -> subprocess.Popen[str]:
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for `process`; return its exit code, standard output and standard error."""
     try:
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
     finally:
         process.kill()
     return process.returncode, out, err
 
 
 def manage(*arguments: str, **settings: str) -> tuple[int, str, str]:
-    """Run a command in a process of its own; return its exit code, output and error."""
+    """Run a command in its own process; return its exit code, output and error output."""
     return finish(start(["manage.py", *arguments], **settings))
 
 
-def disturbed(*arguments: str, **settings: str) -> subprocess.Popen[str]:
+def start_with_fault(*arguments: str, **settings: str) -> subprocess.Popen[str]:
     """Start a command under `tests.fault_injection`."""
     return start(["-m", "tests.fault_injection", *arguments], **settings)
 
 
 def measured(*arguments: str, **settings: str) -> tuple[int, str, float]:
     """Run a command; return its exit code, its output and its peak of memory in MB."""
-    # A process of its own in between, since a peak is inherited by whoever is started directly.
+    # A small process in between: a child starts with the peak of its parent.
     program = """
 import resource, subprocess, sys
 code = subprocess.call([sys.executable, "manage.py", *sys.argv[1:]])
@@ -138,9 +141,9 @@ def another_session() -> psycopg.Connection:
 
 @contextmanager
 def held_by_another(key: tuple[int, int], *, function: str = "pg_advisory_lock") -> Iterator[None]:
-    """Hold an advisory lock in another session, which lets go of it before the block is left.
+    """Hold an advisory lock in another session, and release it before the block ends.
 
-    A session that only closes does so some time later, in the middle of the next test.
+    A session that is only closed releases it some time later, during the next test.
     """
     with another_session() as session:
         session.execute(f"SELECT {function}(%s, %s)".encode(), key)
@@ -152,7 +155,7 @@ def held_by_another(key: tuple[int, int], *, function: str = "pg_advisory_lock")
 
 @contextmanager
 def barrier() -> Iterator[Callable[[], None]]:
-    """Hold back every process that comes to its `--hold-at`; yields what lets them all go."""
+    """Hold every process that reaches its `--hold-at`. Yields a function that releases them all."""
     with another_session() as session:
         session.execute("SELECT pg_advisory_lock(%s)", [BARRIER])
 
@@ -162,24 +165,37 @@ def barrier() -> Iterator[Callable[[], None]]:
         yield release
 
 
-def wait_until_held(processes: int) -> None:
-    """Wait until so many processes wait at the barrier."""
-    _wait_for_locks(f"locktype = 'advisory' AND objid = {BARRIER}", processes)
+def wait_until_held(*processes: subprocess.Popen[Any]) -> None:
+    """Wait until each of `processes`, or a child of it, waits at the barrier."""
+    _wait_for_locks(AT_BARRIER, processes)
 
 
-def wait_until_blocked(processes: int) -> None:
-    """Wait until so many processes wait for what another one has written to be committed."""
+def wait_until_blocked(*processes: subprocess.Popen[Any]) -> None:
+    """Wait until each of `processes` waits for the transaction of another one to end."""
     _wait_for_locks("locktype = 'transactionid'", processes)
 
 
-def _wait_for_locks(condition: str, processes: int) -> None:
-    # Of this database only: other tests wait at their own barriers on the same server.
+def _wait_for_locks(condition: str, processes: Sequence[subprocess.Popen[Any]]) -> None:
+    with another_session() as session:
+
+        def all_wait() -> bool:
+            for process in processes:
+                assert process.poll() is None, process.communicate()
+            return waiting_sessions(session, condition) == len(processes)
+
+        wait_until(all_wait, lambda: f"{waiting_sessions(session, condition)} wait: {condition}")
+
+
+AT_BARRIER = f"locktype = 'advisory' AND objid = {BARRIER}"
+
+
+def waiting_sessions(session: psycopg.Connection, condition: str) -> int:
+    """Return how many sessions of the database of `session` wait for such a lock."""
+    # In this database only: other tests have barriers on the same server.
     query = (
-        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "  # noqa: S608 - our words
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) "  # noqa: S608 - constants
         f"WHERE datname = current_database() AND NOT granted AND {condition}"
     )
-    deadline = time.monotonic() + PATIENCE
-    with another_session() as session:
-        while session.execute(query).fetchone() != (processes,):
-            assert time.monotonic() < deadline, f"waited in vain for {condition}"
-            time.sleep(0.02)
+    row = session.execute(query.encode()).fetchone()
+    assert row is not None
+    return int(row[0])

@@ -24,7 +24,14 @@ from tests.factories import (
     HostFactory,
     RewardRuleFactory,
 )
-from tests.processes import barrier, disturbed, finish, manage, wait_until_blocked, wait_until_held
+from tests.processes import (
+    barrier,
+    finish,
+    manage,
+    start_with_fault,
+    wait_until_blocked,
+    wait_until_held,
+)
 
 NOW = datetime(2026, 12, 1, 3, tzinfo=UTC)
 
@@ -102,8 +109,8 @@ def test_a_race_pays_once(a_day_long_ago):
     award = ["award_daily", "--date", str(LONG_AGO)]
     hold = ["--hold-at", "advisory"]
     with barrier() as release:
-        racers = [disturbed(*hold, *award, REWARDS_BATCH_SIZE="1") for _ in range(3)]
-        wait_until_held(3)
+        racers = [start_with_fault(*hold, *award, REWARDS_BATCH_SIZE="1") for _ in range(3)]
+        wait_until_held(*racers)
         release()
         ends = [finish(racer) for racer in racers]
 
@@ -118,10 +125,12 @@ def test_a_race_pays_once_with_every_lock_taken_out(a_day_long_ago):
     """Two processes read that nothing is awarded, and both write: the constraint decides."""
     award = ["award_daily", "--date", str(LONG_AGO)]
     with barrier() as release:
-        first = disturbed("--without-locks", "--hold-at", "INSERT INTO rewards_score AS", *award)
-        wait_until_held(1)
-        second = disturbed("--without-locks", *award)
-        wait_until_blocked(1)
+        first = start_with_fault(
+            "--without-locks", "--hold-at", "INSERT INTO rewards_score AS", *award
+        )
+        wait_until_held(first)
+        second = start_with_fault("--without-locks", *award)
+        wait_until_blocked(second)
         release()
         ends = [finish(first), finish(second)]
 
@@ -143,7 +152,7 @@ def test_a_race_pays_once_with_every_lock_taken_out(a_day_long_ago):
 def test_a_crash_pays_once(a_day_long_ago, statement):
     award = ["award_daily", "--date", str(LONG_AGO)]
 
-    code, _, err = finish(disturbed("--die-at", statement, *award, REWARDS_BATCH_SIZE="5"))
+    code, _, err = finish(start_with_fault("--die-at", statement, *award, REWARDS_BATCH_SIZE="5"))
     after_the_crash = broken()
     again, _, _ = manage(*award)
 
@@ -156,7 +165,7 @@ def test_a_crash_pays_once(a_day_long_ago, statement):
 
 def test_a_lock_dies_with_its_process(a_day_long_ago):
     award = ["award_daily", "--date", str(LONG_AGO)]
-    code, _, _ = finish(disturbed("--die-at", "INSERT INTO rewards_score AS", *award))
+    code, _, _ = finish(start_with_fault("--die-at", "INSERT INTO rewards_score AS", *award))
     assert code == -signal.SIGKILL
     assert AwardRun.objects.get().status == RunStatus.RUNNING
 

@@ -99,7 +99,7 @@ def test_a_task_that_hangs_is_ended_and_its_work_done_again(stack, fault, tmp_pa
     worker = stack.worker(application="tests.celery.app_short_time_limit")
     with held_in_the_middle() as release:
         stack.send("award_due")
-        wait_until_held(1)
+        wait_until_held(worker.process)
         worker.wait_for("SoftTimeLimitExceeded")
         fault("F16", f"a task that hangs, on {HELD}")
         release()

@@ -11,7 +11,7 @@ from rewards.models import AwardRun, ScoreHistory
 from rewards.services.due import award_due
 from tests.celery.sample import everything_is_done
 from tests.celery.stack import wait_until
-from tests.processes import barrier, disturbed, finish, wait_until_held
+from tests.processes import barrier, finish, start_with_fault, wait_until_held
 from tests.test_sample import in_process
 
 HEADER = "event_id,user_id,kind,occurred_at,duration_seconds\n"
@@ -78,12 +78,12 @@ def test_an_import_that_commits_after_the_run_of_its_day_is_paid_to_that_day(
     late.write_text(HEADER + "late-1,latecomer,login,2004-04-30T12:00:00Z,0\n")
     stack.worker(application="tests.celery.app_fixed_clock", NOW="2004-05-03T02:00:00+00:00")
     with barrier() as release:
-        ingest = disturbed(
+        ingest = start_with_fault(
             "--hold-at",
             "rewards_dailyactivity",
             *("import_activity", str(late), "--create-hosts", "--verbosity", "0"),
         )
-        wait_until_held(1)
+        wait_until_held(ingest)
         stack.send("award_due")
         wait_until(everything_is_done, "the awards")
         before = set(ScoreHistory.objects.values_list("pk", flat=True))

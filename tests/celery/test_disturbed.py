@@ -22,7 +22,7 @@ def test_a_killed_child_of_a_worker_is_replaced(stack, fault, tmp_path):
     worker = stack.worker()
     with held_in_the_middle() as release:
         stack.send("award_due")
-        wait_until_held(1)
+        wait_until_held(worker.process)
         assert AwardRun.objects.filter(**RUNNING).exists()
         (child,) = worker.children()
         os.kill(child, signal.SIGKILL)
@@ -41,7 +41,7 @@ def test_a_killed_worker_is_not_waited_for(stack, fault, tmp_path):
     with held_in_the_middle() as release:
         worker = stack.worker()
         stack.send("award_due")
-        wait_until_held(1)
+        wait_until_held(worker.process)
         assert AwardRun.objects.filter(**RUNNING).exists()
         worker.kill()
         release()
@@ -61,7 +61,7 @@ def test_the_message_of_a_killed_worker_comes_back_without_a_tick(stack, fault, 
     with held_in_the_middle() as release:
         worker = stack.worker()
         stack.send("award_due")
-        wait_until_held(1)
+        wait_until_held(worker.process)
         worker.kill()
         release()
     with stack.redis() as redis:
@@ -78,7 +78,7 @@ def test_a_message_handed_out_while_its_task_still_runs_changes_nothing(stack, f
     with held_in_the_middle() as release, stack.redis() as redis:
         workers = [stack.worker(application="tests.celery.app_short_visibility") for _ in range(2)]
         stack.send("award_due")
-        wait_until_held(1)
+        wait_until_held(workers[0].process)
         wait_until(
             lambda: any(b'"award_due"' in message for message in redis.lrange("rewards", 0, -1)),
             "the message, back in the queue",
@@ -101,7 +101,7 @@ def test_a_broker_that_comes_back_empty_costs_a_tick(stack, fault, tmp_path):
     worker = stack.worker()
     with held_in_the_middle() as release:
         stack.send("award_due")
-        wait_until_held(1)
+        wait_until_held(worker.process)
         with stack.redis() as redis:
             assert redis.llen("rewards") + redis.hlen("unacked") >= 2
         stack.stop_broker()

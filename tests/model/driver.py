@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.db import connection
 
 from rewards.choices import RuleType, RunTrigger
@@ -22,18 +23,16 @@ from tests.model.reference import Event, Sums, Terms
 
 COLUMNS = ["event_id", "user_id", "kind", "occurred_at", "duration_seconds"]
 
-_WIPE = """
-    SET session_replication_role = replica;
-    TRUNCATE rewards_user, rewards_activityevent, rewards_dailyactivity, rewards_rewardrule,
-        rewards_awardrun, rewards_awardbatch, rewards_scorehistory, rewards_score CASCADE;
-    SET session_replication_role = origin;
-"""
-
 
 def wipe() -> None:
-    """Empty the tables, past the triggers that keep anyone else from it."""
+    """Empty all tables of the application, past the triggers that protect the ledger."""
+    tables = ", ".join(
+        model._meta.db_table for model in apps.get_app_config("rewards").get_models()
+    )
     with connection.cursor() as cursor:
-        cursor.execute(_WIPE)
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(f"TRUNCATE {tables} CASCADE")
+        cursor.execute("SET session_replication_role = origin")
 
 
 def add_host(host: str) -> None:

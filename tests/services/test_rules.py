@@ -16,7 +16,7 @@ from tests.factories import (
     ScoreHistoryFactory,
     StaffFactory,
 )
-from tests.processes import barrier, disturbed, finish, wait_until_held
+from tests.processes import barrier, finish, start_with_fault, wait_until_held
 
 pytestmark = pytest.mark.django_db
 
@@ -318,10 +318,10 @@ rules.set_rule(
 
     with barrier() as release:
         editors = [
-            disturbed("--hold-at", "LOCK TABLE", "shell", "-c", program.format(day=day))
+            start_with_fault("--hold-at", "LOCK TABLE", "shell", "-c", program.format(day=day))
             for day in (1, 2)
         ]
-        wait_until_held(2)
+        wait_until_held(*editors)
         release()
         ends = [finish(editor) for editor in editors]
 
