@@ -133,14 +133,13 @@ def events_across_time(*, number: int) -> list[tuple[datetime, date]]:
         WITH ids AS (SELECT min(id) AS first, max(id) AS last FROM rewards_activityevent)
         SELECT DISTINCT ON (event.id) event.occurred_at, event.business_date
         FROM ids,
-            generate_series(first, last, greatest((last - first) / %s, 1)) AS at,
+            generate_series(first, last, (last - first) / %s + 1) AS at,
             LATERAL (
                 SELECT id, occurred_at, business_date FROM rewards_activityevent
                 WHERE id >= at ORDER BY id LIMIT 1
             ) AS event
-        LIMIT %s
     """
     with connection.cursor() as cursor:
-        cursor.execute(sql, [number, number])
+        cursor.execute(sql, [number])
         rows: list[tuple[datetime, date]] = cursor.fetchall()
         return rows
