@@ -24,18 +24,14 @@ def award():
 
     def store(user=None, rule_type=LOGIN, day=A_MONDAY, points=10):
         user = user or HostFactory()
-        AwardFactory(
-            user=user, rule=rules[rule_type], reference_date=day, points=points, run=run
-        )
+        AwardFactory(user=user, rule=rules[rule_type], reference_date=day, points=points, run=run)
         return user
 
     return store
 
 
 def awarded(id_range=IdRange(0, 2**62), rule_types=(LOGIN, AUDIO)):
-    return users_by_awarded_type(
-        reference_date=A_MONDAY, rule_types=rule_types, id_range=id_range
-    )
+    return users_by_awarded_type(reference_date=A_MONDAY, rule_types=rule_types, id_range=id_range)
 
 
 def test_awarded_hosts_by_rule_type(award):
