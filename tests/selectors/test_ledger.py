@@ -30,7 +30,10 @@ def award():
     return store
 
 
-def awarded(id_range=IdRange(0, 2**62), rule_types=(LOGIN, AUDIO)):
+ALL_HOSTS = IdRange(0, 2**62)
+
+
+def awarded(id_range=ALL_HOSTS, rule_types=(LOGIN, AUDIO)):
     return users_by_awarded_type(reference_date=A_MONDAY, rule_types=rule_types, id_range=id_range)
 
 
