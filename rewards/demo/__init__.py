@@ -1,6 +1,9 @@
-"""Activity for trials: real activity that is bundled, and made-up activity of any size."""
+"""Activity for trials: a sample of real activity, and synthetic activity of any size."""
 
 from rewards.demo.bundled import Bundled
-from rewards.demo.synthetic import HEADER, Synthetic, synthetic_rows
+from rewards.demo.synthetic import Synthetic, synthetic_rows
 
-__all__ = ["HEADER", "Bundled", "Synthetic", "synthetic_rows"]
+Activity = Bundled | Synthetic
+"""Activity of a number of UTC days that can be moved to end on any day."""
+
+__all__ = ["Activity", "Bundled", "Synthetic", "synthetic_rows"]

@@ -1,4 +1,4 @@
-"""The real activity beside this file, moved in time."""
+"""The sample of real activity beside this file, moved in time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -11,14 +11,14 @@ LAST_DAY = date(2004, 5, 2)
 
 
 class Bundled:
-    """The bundled activity: 18 UTC days, as one file."""
+    """The bundled activity: 18 UTC days in one file."""
 
     source: ClassVar[str] = "demo"
     first_event: ClassVar[str] = "cm-login-1-20040415"
     days: ClassVar[int] = 18
 
-    def parts(self, *, ends_on: date) -> Sequence[Iterable[str]]:
-        """Return the lines of the file, header first, with its last day moved to `ends_on`."""
+    def files(self, *, ends_on: date) -> Sequence[Iterable[str]]:
+        """Return the lines of each file, header first; the last day becomes `ends_on`."""
         return [self._lines(ends_on)]
 
     def _lines(self, ends_on: date) -> Iterator[str]:

@@ -1,209 +1,152 @@
-"""Fill an empty database with activity, and pay for it: what `manage.py demo` shows."""
+"""Fill an empty database with activity and award it, for `manage.py demo`."""
 
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import connection
 from django.db.models import Q
 
 from rewards.choices import RuleType, RunTrigger
-from rewards.engine.business_days import (
-    ONE_DAY,
-    business_date,
-    last_closed_week,
-    monday_of,
-    sunday_of,
-)
+from rewards.demo import Activity
+from rewards.engine.business_days import ONE_DAY, last_closed_week, monday_of, sunday_of
 from rewards.engine.periods import DUE, PeriodState
 from rewards.exceptions import AlreadyRunning, RewardsError, UsageError
 from rewards.models import User
 from rewards.selectors.activity import event_time
 from rewards.selectors.database import foreign_tables, is_in_use, is_migrated
 from rewards.selectors.periods import period_statuses
-from rewards.selectors.time_zone import business_time_zone
-from rewards.services.activity.importing import import_activity
+from rewards.selectors.time_zone import business_date, business_time_zone
+from rewards.services.activity.importing import ImportReport, import_activity
 from rewards.services.awarding.options import RunOptions
 from rewards.services.awarding.run import RunReport, award
 from rewards.services.rules import set_rule
+from rewards.wording import count
 
 ADMIN = "admin"
 
 LOCK = int.from_bytes(b"demo")
 """Key of the advisory lock."""
 
-UTC = ZoneInfo("UTC")
-
-
-class RuleParams(NamedTuple):
-    """What a rule of the demo asks and pays."""
-
-    threshold: int
-    points: int
-
-
-RULES: dict[RuleType, RuleParams] = {
-    RuleType.DAILY_LOGIN: RuleParams(1, 10),
-    RuleType.DAILY_AUDIO_CALL_TARGET: RuleParams(5, 25),
-    RuleType.DAILY_VIDEO_CALL_TARGET: RuleParams(3, 35),
-    RuleType.WEEKLY_CONSISTENCY: RuleParams(5, 100),
+RULES: dict[RuleType, tuple[int, int]] = {
+    RuleType.DAILY_LOGIN: (1, 10),
+    RuleType.DAILY_AUDIO_CALL_TARGET: (5, 25),
+    RuleType.DAILY_VIDEO_CALL_TARGET: (3, 35),
+    RuleType.WEEKLY_CONSISTENCY: (5, 100),
 }
+"""Rule type -> (threshold, points)."""
 
 Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
 
-
-class Activity(Protocol):
-    """Activity of a number of UTC days that can be moved to end on any day."""
-
-    @property
-    def source(self) -> str:
-        """The source of its events, and of no others."""
-
-    @property
-    def first_event(self) -> str:
-        """The id of an event of its first day, in its first line."""
-
-    @property
-    def days(self) -> int: ...
-
-    def parts(self, *, ends_on: date) -> Sequence[Iterable[str]]:
-        """Return files of activity, line for line, of which the last day is `ends_on`."""
+_UTC = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """What one call did; all counts are 0 when there was nothing left to do."""
+    """The result of one call; all counts but `events` are 0 if the demo was complete before."""
 
     first_day: date
     last_day: date
     """A Sunday."""
     events: int
-    """Rows of the activity, whether stored by this call or before."""
+    """Rows of the activity, stored by this call or before."""
     stored: int
     hosts_created: int
     rules_written: int
     runs: list[RunReport]
-    """Of the days and weeks that were due, in order."""
+    """Of the periods that were due, oldest first."""
 
     @property
     def is_changed(self) -> bool:
         return bool(self.stored or self.rules_written or self.runs)
 
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "first_day": self.first_day.isoformat(),
+            "last_day": self.last_day.isoformat(),
+            "is_changed": self.is_changed,
+            "events": self.events,
+            "stored": self.stored,
+            "hosts_created": self.hosts_created,
+            "rules_written": self.rules_written,
+            "runs": len(self.runs),
+        }
+
 
 @contextmanager
 def demo_lock() -> Iterator[None]:
-    """Keep any other process from making a demo in the same database, from migrating it on.
+    """Keep other processes from filling the same database, before and after its migration.
 
-    The lock belongs to the database session, so PostgreSQL frees it when the process dies.
-    Raises AlreadyRunning.
+    PostgreSQL frees the lock with the database session. Raises AlreadyRunning.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
         (is_free,) = cursor.fetchone()
     if not is_free:
-        raise AlreadyRunning("demo is running already in another process; nothing was done.")
+        raise AlreadyRunning("The demo is already running in another process.")
     try:
         yield
     finally:
-        # A connection that was lost has taken the lock with it.
+        # A lost connection has freed the lock.
         if connection.is_usable():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
-def require_room(*, activity: Activity) -> None:
-    """Raise UsageError unless the database is empty, or filled by an earlier call.
+def require_usable_database(*, activity: Activity) -> None:
+    """Raise UsageError unless the database is empty or filled by an earlier call.
 
-    Reads only, and works before any migration.
+    Works before and after the migrations.
     """
     if is_migrated():
         if event_time(source=activity.source, event_id=activity.first_event) is not None:
             return
-        found = "hosts, activity or rules that are not this demo's" if is_in_use() else ""
+        found = "hosts, activity or rules of something else" if is_in_use() else ""
     else:
         tables = foreign_tables()
-        found = f"tables of something else (such as {tables[0]!a:.80})" if tables else ""
+        found = f"tables of something else, such as {tables[0]!a:.80}" if tables else ""
     if found:
         raise UsageError(
-            f"the database holds {found}; the demo needs an empty one: name it in DATABASE_URL, "
-            "or leave that unset and name a new folder in LOCALDB_DIR."
+            f"The database contains {found}; the demo needs an empty one: name it in "
+            "DATABASE_URL, or unset that and name a new folder in LOCALDB_DIR."
         )
 
 
 def fill(
     *, activity: Activity, now: datetime, on_import: Progress, on_award: Progress
 ) -> DemoReport:
-    """Import `activity`, put RULES in force and award all its days and weeks.
+    """Import `activity`, put RULES in force and award all due days and weeks.
 
-    The activity is moved to end on the last Sunday that has ended at `now`; once there is some
-    of it, it stays where it is. A second call, in whatever week, completes what is missing, and
-    changes nothing when nothing is. Call when `require_room` has agreed and all migrations are
-    applied. Raises RewardsError.
+    The last day of the activity becomes the last Sunday that has ended at `now`, or stays what it
+    was in an earlier call. A second call completes what is missing, and changes nothing if
+    nothing is. Needs `require_usable_database` and all migrations. Raises RewardsError.
     """
-    zone = business_time_zone()
-    begun_at = event_time(source=activity.source, event_id=activity.first_event)
-    if begun_at is None:
-        # A day ends in UTC and in the zone of the business days at different times.
-        last_day = sunday_of(min(last_closed_week(now, UTC), last_closed_week(now, zone)))
-        first_day = last_day - timedelta(days=activity.days - 1)
-    else:
-        first_day = begun_at.astimezone(UTC).date()
-        last_day = first_day + timedelta(days=activity.days - 1)
-
-    # In zones to the west, the first UTC day begins on the day before.
-    first = first_day - ONE_DAY
-    written = [
-        set_rule(
-            rule_type=rule_type,
-            threshold=terms.threshold,
-            points=terms.points,
-            starts_on=monday_of(first),
-            is_active=True,
-            today=business_date(now, zone),
-            reason="The demo begins.",
-        ).is_new
-        for rule_type, terms in RULES.items()
-    ]
-
-    # Once there are rules to pay by: a tick of beat may come in between.
-    events, stored, hosts_created = _import(activity, last_day, now, on_import)
-
-    due = [
-        status.period
-        for status in period_statuses(now=now)
-        if status.state in DUE | {PeriodState.LATE_BEYOND_GRACE}
-    ]
+    first_day = _first_day(activity, now)
+    # Rules first: a tick of beat may award the days while they are imported.
+    rules_written = _write_rules(first_day, now)
+    imports = _import(activity, first_day, now, on_import)
     return DemoReport(
         first_day=first_day,
-        last_day=last_day,
-        events=events,
-        stored=stored,
-        hosts_created=hosts_created,
-        rules_written=sum(written),
-        runs=[
-            award(
-                period=period,
-                today=business_date(now, zone),
-                trigger=RunTrigger.COMMAND,
-                options=RunOptions(
-                    second_thread=True, on_progress=_part_of(on_award, done, len(due))
-                ),
-            )
-            for done, period in enumerate(due)
-        ],
+        last_day=first_day + timedelta(days=activity.days - 1),
+        events=sum(report.rows for report in imports),
+        stored=sum(report.stored for report in imports),
+        hosts_created=sum(report.hosts_created for report in imports),
+        rules_written=rules_written,
+        runs=_award_due(now, on_award),
     )
 
 
 def make_admin() -> str | None:
-    """Make a superuser named ADMIN and return its random password, kept nowhere.
+    """Create a superuser named ADMIN and return its random password, which is stored nowhere.
 
-    None when there is somebody to sign in as: a second call makes nobody.
+    Returns None if there is a superuser or a user with this name.
     """
     if User.objects.filter(Q(is_superuser=True) | Q(username=ADMIN)).exists():
         return None
@@ -212,15 +155,41 @@ def make_admin() -> str | None:
     return password
 
 
+def _first_day(activity: Activity, now: datetime) -> date:
+    started_at = event_time(source=activity.source, event_id=activity.first_event)
+    if started_at is not None:
+        return started_at.astimezone(_UTC).date()
+    # The week must have ended both in UTC and in the time zone of the business days.
+    weeks = [last_closed_week(now, zone) for zone in (_UTC, business_time_zone())]
+    return sunday_of(min(weeks)) - timedelta(days=activity.days - 1)
+
+
+def _write_rules(first_day: date, now: datetime) -> int:
+    """Write the rules that are missing and return their number."""
+    reports = [
+        set_rule(
+            rule_type=rule_type,
+            threshold=threshold,
+            points=points,
+            # West of Greenwich the first UTC day begins on the business day before.
+            starts_on=monday_of(first_day - ONE_DAY),
+            is_active=True,
+            today=business_date(now),
+            reason="Demo",
+        )
+        for rule_type, (threshold, points) in RULES.items()
+    ]
+    return sum(report.is_new for report in reports)
+
+
 def _import(
-    activity: Activity, last_day: date, now: datetime, on_progress: Progress
-) -> tuple[int, int, int]:
-    """Return how many rows there are, were stored now, and how many hosts that made."""
-    events = stored = hosts_created = 0
+    activity: Activity, first_day: date, now: datetime, on_progress: Progress
+) -> list[ImportReport]:
+    reports = []
+    files = activity.files(ends_on=first_day + timedelta(days=activity.days - 1))
     with tempfile.TemporaryDirectory(prefix="rewards-demo-") as folder:
         path = Path(folder) / "activity.csv"
-        files = activity.parts(ends_on=last_day)
-        for done, lines in enumerate(files):
+        for number, lines in enumerate(files):
             with path.open("w", encoding="ascii") as file:
                 file.writelines(lines)
             report = import_activity(
@@ -228,19 +197,33 @@ def _import(
                 source=activity.source,
                 create_hosts=True,
                 now=now,
-                on_progress=_part_of(on_progress, done, len(files)),
+                on_progress=_part_progress(on_progress, number, len(files)),
             )
             if not report.is_complete:
                 raise RewardsError(
-                    f"{report.rejected + report.conflicts} rows of the demo's activity were "
-                    "refused: what it imported before has been changed by someone else."
+                    f"{count(report.rejected + report.conflicts, 'row')} of the demo could not be "
+                    "stored: hosts or events of an earlier demo were changed."
                 )
-            events += report.rows
-            stored += report.stored
-            hosts_created += report.hosts_created
-    return events, stored, hosts_created
+            reports.append(report)
+    return reports
 
 
-def _part_of(on_progress: Progress, done: int, total: int) -> Progress:
-    """Return what is told of one of `total` parts of a whole, of which `done` are done."""
-    return lambda part, parts: on_progress(done * parts + part, total * parts)
+def _award_due(now: datetime, on_progress: Progress) -> list[RunReport]:
+    states = DUE | {PeriodState.LATE_BEYOND_GRACE}
+    due = [status.period for status in period_statuses(now=now) if status.state in states]
+    return [
+        award(
+            period=period,
+            today=business_date(now),
+            trigger=RunTrigger.COMMAND,
+            options=RunOptions(
+                second_thread=True, on_progress=_part_progress(on_progress, number, len(due))
+            ),
+        )
+        for number, period in enumerate(due)
+    ]
+
+
+def _part_progress(on_progress: Progress, number: int, parts: int) -> Progress:
+    """Return the progress of one part, numbered from 0, as progress of all parts."""
+    return lambda done, total: on_progress(number * total + done, parts * total)

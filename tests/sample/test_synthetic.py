@@ -29,7 +29,7 @@ def test_activity_moved_to_another_week_differs_in_nothing_but_its_dates():
     activity = Synthetic(hosts=30, days=3)
 
     here, there = (
-        [row.replace(str(day), "DAY") for row in activity.parts(ends_on=day)[-1]]
+        [row.replace(str(day), "DAY") for row in activity.files(ends_on=day)[-1]]
         for day in (SATURDAY, SATURDAY + timedelta(weeks=5))
     )
 
@@ -37,7 +37,7 @@ def test_activity_moved_to_another_week_differs_in_nothing_but_its_dates():
 
 
 def test_event_ids_are_unique_over_all_days():
-    rows = [row for part in Synthetic(hosts=200, days=9).parts(ends_on=SATURDAY) for row in part]
+    rows = [row for lines in Synthetic(hosts=200, days=9).files(ends_on=SATURDAY) for row in lines]
 
     ids = Counter(row.split(",")[0] for row in rows)
 
@@ -48,7 +48,7 @@ def test_event_ids_are_unique_over_all_days():
 def test_the_first_line_is_an_event_known_beforehand():
     for hosts in (1, 2, 100):
         activity = Synthetic(hosts=hosts, days=7)
-        _, first, *_ = activity.parts(ends_on=SATURDAY)[0]
+        _, first, *_ = activity.files(ends_on=SATURDAY)[0]
 
         assert first.startswith(f"{activity.first_event},host-1,login,2026-11-15T")
 
