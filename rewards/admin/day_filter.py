@@ -11,7 +11,7 @@ from django.db.models import Field, Max, Model, QuerySet
 from django.http import HttpRequest
 
 from rewards.admin.theme import RangeDateForm
-from rewards.engine.business_days import parse_day
+from rewards.engine.business_days import FIRST_MONDAY, parse_day
 
 
 class DayRangeFilter(FieldListFilter):
@@ -93,7 +93,7 @@ class DayRangeFilter(FieldListFilter):
         if not text:
             return None
         try:
-            return parse_day(text)
+            return parse_day(text, first=FIRST_MONDAY)
         except ValueError as error:
             self.is_readable = False
             messages.error(self.request, f"Filter “{self.title}”, {end}: {error}")

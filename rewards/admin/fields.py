@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from rewards.admin.theme import DateWidget, TextWidget
-from rewards.engine.business_days import parse_day
+from rewards.engine.business_days import FIRST_DAY, parse_day
 
 _DIGITS = re.compile(r"[0-9]{1,12}")
 
@@ -46,8 +46,9 @@ class DayInput(TextWidget):
 class DayField(forms.DateField):
     """A date written YYYY-MM-DD, and in no other way."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, earliest: date = FIRST_DAY, **kwargs: Any) -> None:
         super().__init__(**{"widget": DateWidget()} | kwargs)
+        self.earliest = earliest
 
     def to_python(self, value: Any) -> date | None:
         if value is None or isinstance(value, date):
@@ -56,6 +57,6 @@ class DayField(forms.DateField):
         if not text and not self.required:
             return None
         try:
-            return parse_day(text)
+            return parse_day(text, first=self.earliest)
         except ValueError as error:
             raise ValidationError(str(error), code="invalid") from None

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 FIRST_DAY = date(2000, 1, 1)
 LAST_DAY = date(2099, 12, 31)
+FIRST_MONDAY = date(1999, 12, 27)
+"""The reference date of the first week: FIRST_DAY is its Saturday."""
 
 ONE_DAY = timedelta(days=1)
 ONE_WEEK = timedelta(days=7)
@@ -78,8 +80,10 @@ def days_between(first: date, last: date, step: timedelta = ONE_DAY) -> Iterator
         day += step
 
 
-def parse_day(text: str) -> date:
+def parse_day(text: str, *, first: date = FIRST_DAY) -> date:
     """Read `YYYY-MM-DD` in ASCII digits, and nothing else that resembles a date.
+
+    `first` is the earliest day accepted; a reference date may be FIRST_MONDAY.
 
     Raises ValueError with a sentence that says what is wrong. The standard parsers accept week
     dates, dates without hyphens and digits of other scripts: too much for what decides who is
@@ -98,7 +102,7 @@ def parse_day(text: str) -> date:
     except ValueError:
         reason = f"; {year} is not a leap year" if (month, number) == (2, 29) else ""
         raise ValueError(f"No such day: '{text}'{reason}.") from None
-    if day < FIRST_DAY:
+    if day < first:
         raise ValueError(f"{text} is before the ledger's start {FIRST_DAY}.")
     if day > LAST_DAY:
         raise ValueError(bad_year)

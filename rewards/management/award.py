@@ -1,4 +1,4 @@
-"""What the commands that award have in common: the periods, the processes, the report."""
+"""The common part of the commands that award: periods, processes, report."""
 
 import subprocess
 import sys
@@ -16,7 +16,13 @@ from rewards.choices import Cadence, RunStatus, RunTrigger
 from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of
 from rewards.engine.periods import Period
 from rewards.exceptions import UsageError
-from rewards.management.base import RewardsCommand, date_range, day, whole_number
+from rewards.management.base import (
+    RewardsCommand,
+    date_range,
+    day,
+    reference_date,
+    whole_number,
+)
 from rewards.models import AwardRun
 from rewards.selectors.time_zone import business_date
 from rewards.services import worker_queue
@@ -35,10 +41,10 @@ class RunCommand(RewardsCommand):
         """Return the progress display of a run; None without a terminal, as it costs queries."""
         return self.progress(str(label)) if self.is_watched else None
 
-    def report_runs(self, reports: Sequence[RunReport], *, otherwise: str = "") -> None:
-        """Print the result of each run, or `otherwise` if there is none."""
+    def report_runs(self, reports: Sequence[RunReport], *, default: str = "") -> None:
+        """Print the result of each run, or `default` if there is none."""
         self.report(
-            "\n".join(_line(report) for report in reports) or otherwise,
+            "\n".join(_line(report) for report in reports) or default,
             {"runs": [report.to_dict() for report in reports]},
         )
 
@@ -56,28 +62,35 @@ class AwardCommand(RunCommand):
     """Award periods of one cadence, oldest first."""
 
     cadence: ClassVar[Cadence]
+    option: ClassVar[str]
+    """The option that names a single period."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        if self.cadence == Cadence.DAILY:
-            option, metavar, name = "--date", "DATE", "day"
-        else:
-            option, metavar, name = "--week", "MONDAY", "week"
+        is_daily = self.cadence == Cadence.DAILY
+        name, metavar = ("day", "DATE") if is_daily else ("week", "MONDAY")
+        parse = day if is_daily else reference_date
         parser.add_argument(
-            option,
+            self.option,
             dest="single",
-            type=day,
+            type=parse,
             metavar=metavar,
-            help=f"default: the last {name} that has ended",
+            help=f"{name} to award; default: the last {name} that has ended",
         )
-        parser.add_argument("--from", type=day, dest="first", help="start of a range")
-        parser.add_argument("--to", type=day, dest="last", help="end of a range, included")
-        parser.add_argument("--dry-run", action="store_true", help="evaluate, and write nothing")
+        parser.add_argument(
+            "--from", type=parse, dest="first", metavar=metavar, help=f"first {name} of a range"
+        )
+        parser.add_argument(
+            "--to", type=parse, dest="last", metavar=metavar, help=f"last {name} of a range"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="show what would be awarded, and write nothing"
+        )
         parser.add_argument(
             "--workers",
             type=whole_number(min_value=1, max_value=MAX_WORKERS),
             default=1,
             metavar="N",
-            help="local processes that share the work, without a broker; default: %(default)s",
+            help="number of local processes, without a broker; default: %(default)s",
         )
         parser.add_argument(
             "--enqueue", action="store_true", help="run on the Celery workers and show progress"
@@ -103,11 +116,11 @@ class AwardCommand(RunCommand):
             first=first,
             last=last,
             default=today - ONE_DAY if is_daily else monday_of(today) - ONE_WEEK,
-            option="--date" if is_daily else "--week",
+            option=self.option,
         )
         periods = [Period(self.cadence, day) for day in days[:: 1 if is_daily else 7]]
-        # Before anything is written. The last day may be in the middle of a week.
-        for period in {periods[0], Period(self.cadence, days[-1])}:
+        # Before anything is written. The end of a range may not be a Monday.
+        for period in (periods[0], Period(self.cadence, days[-1])):
             awarding.require_ended(period, today=today)
 
         reports: list[RunReport] = []
@@ -134,7 +147,7 @@ class AwardCommand(RunCommand):
 
 @contextmanager
 def _run_options(*, workers: int, enqueue: bool) -> Iterator[RunOptions]:
-    """Yield the options for the runs; local helper processes end with the block."""
+    """Yield the options of the runs. Local helper processes end with the block."""
     if enqueue:
         yield RunOptions(notify_workers=worker_queue.notify_workers, participate=False)
         return
@@ -162,7 +175,7 @@ def _run_options(*, workers: int, enqueue: bool) -> Iterator[RunOptions]:
 
 
 def _wait_for(helpers: list[subprocess.Popen[bytes]]) -> None:
-    """Wait for helper processes, which end when their run has ended."""
+    """Wait for helper processes; each ends when its run has ended."""
     while helpers:
         helpers.pop().wait()
 

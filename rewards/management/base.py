@@ -14,7 +14,13 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError
 
-from rewards.engine.business_days import ONE_DAY, days_between, parse_day
+from rewards.engine.business_days import (
+    FIRST_DAY,
+    FIRST_MONDAY,
+    ONE_DAY,
+    days_between,
+    parse_day,
+)
 from rewards.exceptions import RewardsError, UsageError
 from rewards.management.database import sentence
 from rewards.wording import count
@@ -22,12 +28,17 @@ from rewards.wording import count
 MAX_DAYS = 400
 
 
-def day(text: str) -> date:
+def day(text: str, *, first: date = FIRST_DAY) -> date:
     """Read a date given on the command line."""
     try:
-        return parse_day(text)
+        return parse_day(text, first=first)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def reference_date(text: str) -> date:
+    """Read a business day or a Monday, which may be that of the week of FIRST_DAY."""
+    return day(text, first=FIRST_MONDAY)
 
 
 def whole_number(*, min_value: int, max_value: int) -> Callable[[str], int]:

@@ -18,7 +18,13 @@ from rewards.admin.export import download, refusal
 from rewards.admin.fields import DayField, DayInput
 from rewards.admin.formatting import business_today, format_number, host_link
 from rewards.admin.host_search import HostSearchAdmin
-from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of, sunday_of
+from rewards.engine.business_days import (
+    FIRST_MONDAY,
+    ONE_DAY,
+    ONE_WEEK,
+    monday_of,
+    sunday_of,
+)
 from rewards.exceptions import QueryTimedOut
 from rewards.models import Score
 from rewards.reports.leaderboard import MAX_LEADERS, LeaderboardRow, leaderboard, ranking
@@ -29,7 +35,7 @@ from rewards.selectors.runs import latest_evaluated_day
 class PeriodForm(forms.Form):
     """Two days, both included."""
 
-    first = DayField(label="From", widget=DayInput())
+    first = DayField(label="From", widget=DayInput(), earliest=FIRST_MONDAY)
     last = DayField(label="To", widget=DayInput())
 
     def clean(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from rewards.admin.fields import DayField, DayInput
 from rewards.admin.formatting import format_datetime, format_duration, format_number
 from rewards.admin.theme import SelectWidget
 from rewards.choices import Cadence, RunStatus
+from rewards.engine.business_days import FIRST_MONDAY
 from rewards.engine.periods import Period, PeriodState, PeriodStatus, due_periods
 from rewards.exceptions import AlreadyRunning, BadPeriod, QueueUnreachable
 from rewards.models import AwardRun
@@ -55,7 +56,7 @@ class StartForm(forms.Form):
         choices=[(Cadence.DAILY, "A day"), (Cadence.WEEKLY, "A week, by its Monday")],
         widget=SelectWidget(),
     )
-    day = DayField(label="Date", widget=DayInput())
+    day = DayField(label="Date", widget=DayInput(), earliest=FIRST_MONDAY)
 
 
 class JournalAdmin(ReadOnlyAdmin[AwardRun]):

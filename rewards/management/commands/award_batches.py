@@ -10,7 +10,7 @@ MAX_RUN = 999_999_999_999
 
 
 class Command(RewardsCommand):
-    help = "Join a run that another process has opened, until no batch is left to claim."
+    help = "Award batches of a run that another process has opened, until none is left to claim."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -22,8 +22,8 @@ class Command(RewardsCommand):
     def handle(self, *, run: int, **_: Any) -> None:
         has_ended = join_run(run_id=run, options=RunOptions(second_thread=True))
         self.report(
-            f"Nothing is left to do for run {run}."
+            f"Run {run} has ended."
             if has_ended
-            else f"Run {run} continues: other processes are working on its last batches.",
+            else f"Run {run} continues: other processes work on its last batches.",
             {"run": run, "has_ended": has_ended},
         )

@@ -11,7 +11,7 @@ from rewards.services.due import award_due
 
 
 class Command(RunCommand):
-    help = "Award every closed day and week with activity that has no done run, oldest first."
+    help = "Award every day and week that is due, oldest first, then late activity."
 
     def handle(self, **_: Any) -> None:
         options = RunOptions(second_thread=True, on_progress=self.run_progress("award_due"))
@@ -21,7 +21,7 @@ class Command(RunCommand):
             reports.extend(due.runs)
             if due.is_complete or not due.runs:
                 break
-        self.report_runs(reports, otherwise="" if due.busy else "Nothing is due.")
+        self.report_runs(reports, default="" if due.busy else "Nothing is due.")
         self.require_done(reports)
         if due.busy:
             raise AlreadyRunning(" ".join(due.busy))

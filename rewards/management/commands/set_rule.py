@@ -9,6 +9,7 @@ from rewards.engine.business_days import ONE_DAY
 from rewards.management.base import RewardsCommand, day, whole_number
 from rewards.selectors.time_zone import business_date
 from rewards.services import rules
+from rewards.wording import count
 
 
 class Command(RewardsCommand):
@@ -20,19 +21,21 @@ class Command(RewardsCommand):
             "--threshold",
             type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
             required=True,
-            help="how much is enough",
+            help="count at which the rule pays",
         )
         parser.add_argument(
             "--points",
             type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
             required=True,
-            help="what it pays",
+            help="points that it pays",
         )
         parser.add_argument(
-            "--starts-on", type=day, metavar="D", help="its first business day; default: tomorrow"
+            "--starts-on", type=day, metavar="D", help="first business day; default: tomorrow"
         )
         parser.add_argument("--inactive", action="store_true", help="pause the rule")
-        parser.add_argument("--reason", default="", metavar="TEXT", help="why, for its history")
+        parser.add_argument(
+            "--reason", default="", metavar="TEXT", help="reason, shown in the history of the rule"
+        )
 
     def handle(
         self,
@@ -56,10 +59,10 @@ class Command(RewardsCommand):
             reason=reason,
         )
         version = report.version
-        verb = "Wrote" if report.is_new else "Nothing to do: there is"
+        verb = "Wrote" if report.is_new else "Nothing to do: this version exists:"
         self.report(
-            f"{verb} {version.rule_type} from {version.starts_on}: {version.threshold} "
-            f"{version.unit} pay {version.points}{'' if version.is_active else ', paused'}.",
+            f"{verb} {version.rule_type} from {version.starts_on}: {version.asks} for "
+            f"{count(version.points, 'point')}{'' if version.is_active else ', paused'}.",
             {
                 "rule_type": version.rule_type,
                 "starts_on": version.starts_on.isoformat(),
