@@ -60,7 +60,7 @@ def scores():
 
 
 def broken():
-    return [each.name for each in verify_ledger(today=NOW.date()) if each.violations]
+    return verify_ledger(today=NOW.date()).broken
 
 
 def delete_behind_the_orm(table):

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from itertools import cycle
 from typing import Any
 
 from django.http import HttpRequest
@@ -33,12 +34,10 @@ DAYS = 28
 
 LEADERS = 5
 
-COLOURS = {
-    RuleType.DAILY_LOGIN: "#7c3aed",
-    RuleType.DAILY_AUDIO_CALL_TARGET: "#0ea5e9",
-    RuleType.DAILY_VIDEO_CALL_TARGET: "#10b981",
-    RuleType.WEEKLY_CONSISTENCY: "#f59e0b",
-}
+_PALETTE = ("#7c3aed", "#0ea5e9", "#10b981", "#f59e0b", "#ec4899", "#64748b", "#84cc16", "#ef4444")
+
+COLOURS = dict(zip(RuleType, cycle(_PALETTE)))
+"""The colours of the charts, by rule type in order."""
 
 HEALTH = {
     PeriodState.FAILED: "danger",

@@ -102,7 +102,7 @@ def scores() -> dict[str | None, Sums]:
 
 
 def broken(now: datetime) -> set[str]:
-    return {each.name for each in verify_ledger(today=now.date()) if each.violations}
+    return set(verify_ledger(today=now.date()).broken)
 
 
 class Crash(BaseException):

@@ -6,13 +6,14 @@ from django.utils import timezone
 
 from rewards.exceptions import UsageError
 from rewards.management.base import RewardsCommand
-from rewards.reports.verify.verification import verify_ledger
+from rewards.reports.verify.verification import Finding, verify_ledger
 from rewards.selectors.time_zone import business_date
 from rewards.services import scores
+from rewards.wording import count
 
 
 class Command(RewardsCommand):
-    help = "Check all that must always hold; exit code 5 when something does not."
+    help = "Check every invariant of the data; exit code 5 if any is broken."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -21,34 +22,38 @@ class Command(RewardsCommand):
         parser.add_argument(
             "--dry-run",
             action="store_true",
-            help="with --repair-scores: say what would be rebuilt, and change nothing",
+            help="with --repair-scores: show what would be rebuilt, and write nothing",
         )
 
     def handle(self, *, repair_scores: bool, dry_run: bool, **_: Any) -> None:
         if dry_run and not repair_scores:
-            raise UsageError("--dry-run goes with --repair-scores: without it nothing is changed.")
+            raise UsageError("--dry-run is used with --repair-scores: nothing else is written.")
         repair = scores.repair_scores(is_dry_run=dry_run) if repair_scores else None
-        today = business_date(timezone.now())
-        findings = verify_ledger(today=today)
+        verification = verify_ledger(today=business_date(timezone.now()))
 
         lines = []
         if repair is not None:
             verb = "Would rebuild" if dry_run else "Rebuilt"
-            lines.append(f"{verb} {repair.scores:,} scores from the ledger.")
+            lines.append(f"{verb} {count(repair.scores, 'score')} from the ledger.")
             lines += [f"    {example}" for example in repair.examples]
-        for each in findings:
-            lines.append(
-                f"{each.name:<4}{'ok' if not each.violations else 'BROKEN':<8}"
-                f"{each.checked:>12,} checked {each.violations:>8,} violations  {each.sentence}"
-            )
-            lines += [f"    {example}" for example in each.examples]
+        for finding in verification.findings:
+            lines.append(_line(finding))
+            lines += [f"    {example}" for example in finding.examples]
         self.report(
             "\n".join(lines),
-            {
-                "repair": repair and {**asdict(repair), "is_dry_run": dry_run},
-                "invariants": [asdict(each) for each in findings],
-            },
+            {"repair": repair and {**asdict(repair), "is_dry_run": dry_run}}
+            | verification.to_dict(),
         )
-        broken = [each.name for each in findings if each.violations]
-        if broken:
-            raise CommandError(f"broken: {', '.join(broken)}.", returncode=5)
+        if verification.broken:
+            raise CommandError(
+                f"Broken invariants: {', '.join(verification.broken)}.", returncode=5
+            )
+
+
+def _line(finding: Finding) -> str:
+    state = "BROKEN" if finding.violations else "ok"
+    violations = count(finding.violations, "violation")
+    return (
+        f"{finding.name:<4}{state:<8}{finding.checked:>12,} checked "
+        f"{violations:>20}  {finding.sentence}"
+    )

@@ -1,24 +1,23 @@
-"""The daily activity against the events that it counts."""
+"""Daily activity against the events that it counts."""
 
-from rewards.choices import RULE_TYPE_SPECS, Cadence
-from rewards.reports.verify.invariants import HOST_WEIGHT, Invariant
+from rewards.reports.verify.invariants import HOST_WEIGHT, Invariant, Row
+from rewards.reports.verify.rule_types import DAILY_TYPES
 from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
+from rewards.wording import count
 
-DAILY_COLUMNS = {
-    rule_type.value: spec.metric
-    for rule_type, spec in RULE_TYPE_SPECS.items()
-    if spec.cadence == Cadence.DAILY
-}
-"""Daily rule type -> the column of DailyActivity that it evaluates by."""
 
-# What the rules in force ask of each day that a run has evaluated.
-_ASKED = f"""
-    SELECT reference_date AS date, {
-    ", ".join(
-        f"min(threshold) FILTER (WHERE rule_type = '{kind}') AS {column}"
-        for kind, column in DAILY_COLUMNS.items()
+def _columns(template: str) -> str:
+    """Return `template` for each daily rule type, with its name and its metric."""
+    return ", ".join(
+        template.format(type=rule_type, column=rule_type.lower(), metric=metric)
+        for rule_type, metric in DAILY_TYPES.items()
     )
-}
+
+
+# The thresholds of the daily rules in force on each day that a run has evaluated. One row a day.
+_THRESHOLDS = f"""
+    SELECT reference_date AS date,
+        {_columns("min(threshold) FILTER (WHERE rule_type = '{type}') AS {column}_threshold")}
     FROM (
         SELECT DISTINCT reference_date FROM rewards_awardrun
         WHERE cadence = 'daily' AND status = 'done'
@@ -31,62 +30,59 @@ _ASKED = f"""
     ) AS rule
     WHERE is_active
     GROUP BY 1
-"""  # noqa: S608 - constants
+"""
 
-# A host's events of a kind weigh what the hash of both does: for each second once, and for each
-# event as often as fifty thousand calls of a whole day would. So one sum tells all of a day, and no
-# product is larger than a bigint.
-_WEIGHT = "(hashtextextended({kind}, user_id) >> 33)"
-_OF_AN_EVENT = 2**32 - 5
+# Checksum of a day: sum of hash(kind, host) * (EVENT_WEIGHT + seconds). EVENT_WEIGHT is larger than
+# all seconds of 49,000 day-long calls, so that a changed number of events cannot be cancelled out
+# by changed seconds. The hash is cut to 31 bits so that a product fits a bigint.
+EVENT_WEIGHT = 2**32 - 5
+_HASH = "(hashtextextended({kind}, user_id) >> 33)"
 
-# What was counted on each day, and who has come to what is asked, in one look at each host's day.
-# Arrays, not joins, keep the plan one that several processes can share.
+# Each day's counts, their checksum, and for each daily rule type the checksum of the hosts that
+# have reached its threshold and were eligible. One scan of the table. The thresholds are joined as
+# arrays: a join with the CTE could not be shared by parallel workers.
 _DAYS = f"""
     SELECT date,
         count(*) AS counted,
         sum(logins + audio_calls + video_calls) AS events,
         bool_or(logins + audio_calls + video_calls = 0) AS is_empty,
-        {_OF_AN_EVENT} * sum(login * logins + audio * audio_calls + video * video_calls)
+        {EVENT_WEIGHT} * sum(login * logins + audio * audio_calls + video * video_calls)
             + coalesce(sum(audio * audio_seconds + video * video_seconds)
                 FILTER (WHERE is_small), 0)
             + coalesce(sum(audio::numeric * audio_seconds + video::numeric * video_seconds)
-                FILTER (WHERE NOT is_small), 0) AS hashed,
-        {
-    ", ".join(
-        f"sum(earns) FILTER (WHERE {column} >= {column}_asked) AS {column}_reached"
-        for column in DAILY_COLUMNS.values()
-    )
-}
+                FILTER (WHERE NOT is_small), 0) AS checksum,
+        {_columns("sum(weight) FILTER (WHERE {metric} >= {column}_threshold) AS {column}_hosts")}
     FROM (
-        SELECT activity.*, asked.*,
-            {_WEIGHT.format(kind="'login'")} AS login,
-            {_WEIGHT.format(kind="'audio_call'")} AS audio,
-            {_WEIGHT.format(kind="'video_call'")} AS video,
+        SELECT activity.*, of_day.*,
+            {_HASH.format(kind="'login'")} AS login,
+            {_HASH.format(kind="'audio_call'")} AS audio,
+            {_HASH.format(kind="'video_call'")} AS video,
             greatest(audio_seconds, video_seconds) < {2**31}
                 AND least(audio_seconds, video_seconds) >= 0 AS is_small,
-            CASE WHEN last_eligible_day < date THEN NULL ELSE {HOST_WEIGHT} END
-                AS earns
+            CASE WHEN last_eligible_day < date THEN NULL ELSE {HOST_WEIGHT} END AS weight
         FROM rewards_dailyactivity AS activity
-        LEFT JOIN unnest({
-    ", ".join(f"ARRAY(SELECT {column} FROM asked)" for column in ["date", *DAILY_COLUMNS.values()])
-}) AS asked (day, {", ".join(f"{column}_asked" for column in DAILY_COLUMNS.values())}) ON day = date
+        LEFT JOIN unnest(
+            ARRAY(SELECT date FROM thresholds),
+            {_columns("ARRAY(SELECT {column}_threshold FROM thresholds)")}
+        ) AS of_day (day, {_columns("{column}_threshold")}) ON day = date
         LEFT JOIN {LAST_ELIGIBLE_DAYS} AS ending USING (user_id)
     ) AS host
     GROUP BY 1
-"""  # noqa: S608 - constants
+"""
 
-_HAPPENED = f"""
-    SELECT business_date AS date, count(*) AS arrived,
-        sum({_WEIGHT.format(kind="kind")} * CASE
-            WHEN kind = 'login' THEN {_OF_AN_EVENT}
+# The same checksum from the events, and the bounds of their times. One scan of the table.
+_EVENT_CHECKSUMS = f"""
+    SELECT business_date AS date, count(*) AS stored,
+        sum({_HASH.format(kind="kind")} * CASE
+            WHEN kind = 'login' THEN {EVENT_WEIGHT}
             WHEN duration_seconds >= %(min_call_seconds)s
-            THEN {_OF_AN_EVENT} + duration_seconds ELSE 0 END) AS hashed,
+            THEN {EVENT_WEIGHT} + duration_seconds ELSE 0 END) AS checksum,
         min(occurred_at) AS first, max(occurred_at) AS last,
         bool_or(occurred_at > received_at AND occurred_at > received_at + interval '5 min')
             AS is_early
     FROM rewards_activityevent
     GROUP BY 1
-"""  # noqa: S608 - constants
+"""
 
 _WINDOWS = """
     SELECT *
@@ -94,65 +90,96 @@ _WINDOWS = """
         AS day (date, starts_at, ends_at)
 """
 
-# While these constraints are what they are and valid, no row needs a look at its length and ids.
-_CHECKED = """
-    SELECT count(*) = 2 AS is_all FROM pg_constraint
+# While these constraints are unchanged and valid, no event has to be inspected for its duration
+# and ids.
+_CONSTRAINTS = """
+    SELECT count(*) = 2 AS are_valid FROM pg_constraint
     WHERE conrelid = 'rewards_activityevent'::regclass AND convalidated
     AND pg_get_constraintdef(oid) IN (
         'CHECK (((duration_seconds >= 0) AND (duration_seconds <= 86400)))',
         'CHECK (((NOT ((event_id)::text = ''''::text)) AND (NOT ((source)::text = ''''::text))))')
 """
 
-_IS_ODD = """
-    (occurred_at >= starts_at AND occurred_at < ends_at) IS NOT TRUE
-    OR occurred_at > received_at + interval '5 min'
-    OR duration_seconds NOT BETWEEN 0 AND 86400 OR event_id = '' OR source = ''
-"""
-
-READINGS = {
-    "asked": _ASKED,
+CTES = {
+    "thresholds": _THRESHOLDS,
     "days": _DAYS,
-    "happened": _HAPPENED,
+    "event_checksums": _EVENT_CHECKSUMS,
     "windows": _WINDOWS,
-    "checked": _CHECKED,
-    "odd_days": """
-        SELECT date FROM happened LEFT JOIN windows USING (date)
+    "event_constraints": _CONSTRAINTS,
+    "days_to_inspect": """
+        SELECT date FROM event_checksums LEFT JOIN windows USING (date)
         WHERE (first >= starts_at AND last < ends_at) IS NOT TRUE OR is_early
-        OR NOT (SELECT is_all FROM checked)
+        OR NOT (SELECT are_valid FROM event_constraints)
     """,
-    "unlike_days": """
-        SELECT date FROM happened FULL JOIN days USING (date)
-        WHERE coalesce(happened.hashed, 0) <> coalesce(days.hashed, 0) OR is_empty
+    "mismatching_days": """
+        SELECT date FROM event_checksums FULL JOIN days USING (date)
+        WHERE coalesce(event_checksums.checksum, 0) <> coalesce(days.checksum, 0) OR is_empty
     """,
 }
+
+_NOUNS = {
+    "logins": "login",
+    "audio_calls": "audio call",
+    "video_calls": "video call",
+    "audio_seconds": "audio second",
+    "video_seconds": "video second",
+}
+
+
+def _describe_counts(row: Row) -> str:
+    differences = [
+        f"counted {count(counted, noun)}, {stored:,} in events"
+        for column, noun in _NOUNS.items()
+        if (counted := row[column] or 0) != (stored := row[f"event_{column}"] or 0)
+    ]
+    return (
+        f"host {row['host']} on {row['date']}: "
+        f"{'; '.join(differences) or 'stored as an active day without any activity'}"
+    )
+
 
 INVARIANTS = [
     Invariant(
         "I16",
-        "events lie on their business day, and not in the future of their arrival",
-        "SELECT coalesce(sum(arrived), 0) FROM happened",
-        f"""SELECT source, event_id FROM rewards_activityevent
-        JOIN odd_days ON date = business_date LEFT JOIN windows USING (date)
-        WHERE {_IS_ODD}""",  # noqa: S608 - a constant
+        "events lie on their business day, and do not arrive before they occur",
+        "SELECT coalesce(sum(stored), 0) FROM event_checksums",
+        """SELECT source, event_id, kind, duration_seconds, business_date, occurred_at, received_at
+        FROM rewards_activityevent
+        JOIN days_to_inspect ON date = business_date LEFT JOIN windows USING (date)
+        WHERE (occurred_at >= starts_at AND occurred_at < ends_at) IS NOT TRUE
+        OR occurred_at > received_at + interval '5 min'
+        OR duration_seconds NOT BETWEEN 0 AND 86400 OR event_id = '' OR source = ''""",
+        "event {source}:{event_id} of {business_date}: {kind} of {duration_seconds} s, occurred at "
+        "{occurred_at}, received at {received_at}".format_map,
     ),
     Invariant(
         "D1",
-        "daily activity is the count of its events",
+        "daily activity equals the counts of its events",
         "SELECT coalesce(sum(counted), 0) FROM days",
-        """SELECT * FROM (
+        """SELECT user_id, date, counted.logins, counted.audio_calls, counted.video_calls,
+            counted.audio_seconds, counted.video_seconds,
+            events.logins AS event_logins, events.audio_calls AS event_audio_calls,
+            events.video_calls AS event_video_calls, events.audio_seconds AS event_audio_seconds,
+            events.video_seconds AS event_video_seconds
+        FROM (
             SELECT user_id, business_date AS date,
                 count(*) FILTER (WHERE kind = 'login') AS logins,
                 count(*) FILTER (WHERE kind = 'audio_call') AS audio_calls,
                 count(*) FILTER (WHERE kind = 'video_call') AS video_calls,
-                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'audio_call'), 0) AS audio,
-                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'video_call'), 0) AS video
-            FROM rewards_activityevent JOIN unlike_days ON date = business_date
+                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'audio_call'), 0)
+                    AS audio_seconds,
+                coalesce(sum(duration_seconds) FILTER (WHERE kind = 'video_call'), 0)
+                    AS video_seconds
+            FROM rewards_activityevent JOIN mismatching_days ON date = business_date
             WHERE kind = 'login' OR duration_seconds >= %(min_call_seconds)s
             GROUP BY 1, 2
-        ) e FULL JOIN (
-            SELECT * FROM rewards_dailyactivity JOIN unlike_days USING (date)
-        ) d USING (user_id, date)
-        WHERE (e.logins, e.audio_calls, e.video_calls, e.audio, e.video) IS DISTINCT FROM
-            (d.logins, d.audio_calls, d.video_calls, d.audio_seconds, d.video_seconds)""",
+        ) AS events FULL JOIN (
+            SELECT * FROM rewards_dailyactivity JOIN mismatching_days USING (date)
+        ) AS counted USING (user_id, date)
+        WHERE (events.logins, events.audio_calls, events.video_calls, events.audio_seconds,
+            events.video_seconds)
+        IS DISTINCT FROM (counted.logins, counted.audio_calls, counted.video_calls,
+            counted.audio_seconds, counted.video_seconds)""",
+        _describe_counts,
     ),
 ]

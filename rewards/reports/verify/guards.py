@@ -9,39 +9,45 @@ _REFERENCES = ", ".join(f"('{trigger.name}', '{trigger.table}')" for trigger in 
 INVARIANTS = [
     Invariant(
         "I2",
-        "the constraint that pays an award once exists, is valid and immediate",
+        "the unique constraint of awards exists, is valid and cannot be deferred",
         "SELECT 1",
-        f"""SELECT 'missing' WHERE NOT EXISTS (
-            SELECT 1 FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid
+        f"""SELECT '{AWARD_ONCE}' AS name WHERE NOT EXISTS (
+            SELECT FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid
             WHERE c.conrelid = 'rewards_scorehistory'::regclass AND c.conname = '{AWARD_ONCE}'
-            AND c.convalidated AND i.indisvalid AND NOT c.condeferrable)""",  # noqa: S608 - a constant
+            AND c.convalidated AND i.indisvalid AND NOT c.condeferrable)""",
+        "the constraint {name} is missing, invalid or deferrable".format_map,
     ),
     Invariant(
         "I7",
-        "the ledger's trigger refuses update, delete and truncate",
+        "the trigger that makes the ledger append-only is enabled",
         "SELECT 1",
-        f"""SELECT 'trigger off' WHERE NOT EXISTS (
-            SELECT 1 FROM pg_trigger WHERE tgrelid = '{APPEND_ONLY.table}'::regclass
+        # tgtype: before UPDATE, DELETE and TRUNCATE, once for each statement.
+        f"""SELECT '{APPEND_ONLY.name}' AS name WHERE NOT EXISTS (
+            SELECT FROM pg_trigger WHERE tgrelid = '{APPEND_ONLY.table}'::regclass
             AND tgname = '{APPEND_ONLY.name}' AND tgenabled IN ('O', 'A')
-            AND tgtype = 2 + 8 + 16 + 32)""",  # noqa: S608 - constants
+            AND tgtype = 2 + 8 + 16 + 32)""",
+        "the trigger {name} is missing, disabled or incomplete".format_map,
     ),
     Invariant(
         "I20",
-        "no deletion reaches the ledger",
+        "nothing that an award refers to can be deleted",
         f"SELECT {1 + len(REFERENCES)}",
-        # The key to the host, and the triggers that stand for those to run and rule version.
-        f"""SELECT 'no key to the host' WHERE NOT EXISTS (
+        # The foreign key to the host, and the triggers that stand for those to run and rule.
+        f"""SELECT 'the foreign key to the host is missing' AS problem WHERE NOT EXISTS (
             SELECT FROM pg_constraint
             WHERE contype = 'f' AND conrelid = 'rewards_scorehistory'::regclass
             AND confrelid = 'rewards_user'::regclass)
         UNION ALL
-        SELECT conname FROM pg_constraint
+        SELECT format('the foreign key %%s deletes awards or is not validated', conname)
+        FROM pg_constraint
         WHERE contype = 'f' AND conrelid = 'rewards_scorehistory'::regclass
         AND (confdeltype NOT IN ('r', 'a') OR NOT convalidated)
         UNION ALL
-        SELECT name FROM (VALUES {_REFERENCES}) AS needed (name, of_table)
+        SELECT format('the trigger %%s is missing or disabled', name)
+        FROM (VALUES {_REFERENCES}) AS needed (name, of_table)
         WHERE NOT EXISTS (
             SELECT FROM pg_trigger
-            WHERE tgname = name AND tgrelid = of_table::regclass AND tgenabled IN ('O', 'A'))""",  # noqa: S608 - constants
+            WHERE tgname = name AND tgrelid = of_table::regclass AND tgenabled IN ('O', 'A'))""",
+        "{problem}".format_map,
     ),
 ]

@@ -49,7 +49,7 @@ def do_import(tmp_path):
         )
         assert sum(report.by_reason.values()) == report.conflicts + report.rejected
         assert report.is_complete == (report.conflicts + report.rejected == 0)
-        assert not [found for found in verify_ledger(today=A_MONDAY) if found.violations]
+        assert verify_ledger(today=A_MONDAY).broken == []
         assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*"))
         return report
 
