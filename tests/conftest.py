@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
 from tests.processes import connected_to, database, own_database
-from tests.settings import servers
+from tests.settings import resources
 
 pytest_plugins = ["tests.fault_table"]
 
@@ -38,8 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Remove the temporary server; in a worker of xdist there is none."""
-    servers.close()
+    """End the processes that tests have started and, outside of xdist's workers, the server."""
+    resources.close()
 
 
 @pytest.fixture(autouse=True, scope="session")

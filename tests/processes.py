@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,9 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
+from localservers.process_group import ProcessGroup
 from tests.fault_injection import BARRIER
+from tests.settings import resources
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_SECONDS = 600
@@ -88,9 +91,15 @@ def wait_until(
         time.sleep(0.02)
 
 
+@cache
+def _children() -> ProcessGroup:
+    """The processes that tests start; they end with this one."""
+    return resources.enter_context(ProcessGroup())
+
+
 def start(program: Sequence[str], **settings: str) -> subprocess.Popen[str]:
     """Start Python in the project's folder with `program` as arguments."""
-    return subprocess.Popen(
+    return _children().start(
         [sys.executable, *program],
         cwd=ROOT,
         env=environment(**settings),

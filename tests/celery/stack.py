@@ -1,18 +1,17 @@
 """Workers, beats and a broker around the database of a test: processes as a user starts them."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from redis import Redis
 
 from localservers.broker import LocalBroker
+from localservers.process_group import ProcessGroup
 from rewards_site.celery import app
 from tests.processes import PATIENCE, ROOT, environment
 
@@ -26,19 +25,20 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 class Program:
-    """A worker or a beat in a session of its own, with its output in a file."""
+    """A worker or a beat, with its output in a file."""
 
     def __init__(self, command: list[str], log: Path, **settings: str) -> None:
         self.log = log
+        self._group = ExitStack()
+        group = self._group.enter_context(ProcessGroup())
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process = group.start(
                 command,
                 cwd=ROOT,
                 env=environment(**settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
 
     def said(self) -> str:
@@ -58,10 +58,8 @@ class Program:
         return [int(child) for child in listed.split()]
 
     def kill(self) -> None:
-        """End the program and all its processes at once, without a word."""
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        """Kill the program and its child processes."""
+        self._group.close()
 
 
 class Stack:

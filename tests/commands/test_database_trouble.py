@@ -150,9 +150,9 @@ def test_a_zone_other_than_that_of_the_activity_awards_and_imports_nothing(manag
     ):
         assert sentence_of(manage(*words)) == (
             2,
-            "CommandError: REWARDS_TIME_ZONE=America/Los_Angeles is not the zone of the activity "
-            "stored: what happened at 2026-11-16T00:30:00Z counts on 2026-11-16, and there it was "
-            "2026-11-15; set it back.\n",
+            "CommandError: REWARDS_TIME_ZONE=America/Los_Angeles is not the time zone of the "
+            "stored activity: the event at 2026-11-16T00:30:00Z is stored for 2026-11-16, but is "
+            "on 2026-11-15 there; set the former time zone again.\n",
         )
     assert not AwardRun.objects.exists()
     settings.REWARDS_TIME_ZONE = "UTC"
