@@ -13,12 +13,12 @@ from redis import Redis
 from localservers.broker import LocalBroker
 from localservers.process_group import ProcessGroup
 from rewards_site.celery import app
-from tests.processes import PATIENCE, ROOT, environment
+from tests.processes import TIMEOUT_SECONDS, ROOT, environment
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Wait until `condition` holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.1)
@@ -46,7 +46,7 @@ class Program:
 
     def wait_for(self, text: str) -> None:
         """Wait until the program has said `text`."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while text not in self.said():
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline, f"{text!r} is not in: {self.said()}"
@@ -115,7 +115,7 @@ class Stack:
     def tick_until(self, condition: Callable[[], bool], what: str) -> int:
         """Ring as beat does, though faster, until `condition` holds; return how often."""
         ticks = 0
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"{what} never came: {self._said()}"
             self.send("award_due")
