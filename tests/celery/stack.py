@@ -13,7 +13,7 @@ from redis import Redis
 from localservers.broker import LocalBroker
 from localservers.process_group import ProcessGroup
 from rewards_site.celery import app
-from tests.processes import TIMEOUT_SECONDS, ROOT, environment
+from tests.processes import ROOT, TIMEOUT_SECONDS, environment
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
