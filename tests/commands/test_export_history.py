@@ -16,7 +16,7 @@ def _ledger(db):
 
 
 @pytest.mark.usefixtures("_ledger")
-def test_the_ledger_is_printed_in_order(manage):
+def test_the_ledger_is_printed_sorted(manage):
     assert manage("export_history") == (
         0,
         f"{HEADER}a,DAILY_LOGIN,2026-11-17,10\nb,DAILY_LOGIN,2026-11-16,10\n",
@@ -57,7 +57,7 @@ def test_ids_are_unchanged(external_id, manage):
 
 
 @pytest.mark.usefixtures("_ledger")
-def test_a_file_is_written_whole_and_reported(manage, tmp_path):
+def test_a_file_is_replaced(manage, tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("of an earlier export")
 
@@ -69,7 +69,7 @@ def test_a_file_is_written_whole_and_reported(manage, tmp_path):
         f'{{"output": "{path}"}}\n',
         "",
     )
-    assert [each.name for each in tmp_path.iterdir()] == ["history.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 
 @pytest.mark.django_db
@@ -80,17 +80,17 @@ def test_a_file_is_written_whole_and_reported(manage, tmp_path):
         (".", "Is a directory"),
     ],
 )
-def test_what_cannot_be_written_is_said(name, reason, manage, tmp_path):
+def test_an_error_of_the_file_is_one_sentence(name, reason, manage, tmp_path):
     path = tmp_path / name
 
     assert manage("export_history", "--output", path) == (
         2,
         "",
-        f"CommandError: cannot write '{path}': {reason}.\n",
+        f"CommandError: Cannot write '{path}': {reason}.\n",
     )
 
 
-def test_an_export_that_fails_leaves_the_earlier_one(db, manage, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_the_earlier_file(db, manage, tmp_path, monkeypatch):
     path = tmp_path / "history.csv"
     path.write_text("of an earlier export")
 
@@ -104,12 +104,12 @@ def test_an_export_that_fails_leaves_the_earlier_one(db, manage, tmp_path, monke
 
     assert (code, out, err) == (130, "", "CommandError: Interrupted; safe to run again.\n")
     assert path.read_text() == "of an earlier export"
-    assert [each.name for each in tmp_path.iterdir()] == ["history.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
 
 
-def test_json_is_for_the_report_of_a_file(manage):
+def test_json_needs_a_file(manage):
     assert manage("export_history", "--format", "json") == (
         2,
         "",
-        "CommandError: the ledger itself is CSV; --format json reports on --output F.\n",
+        "CommandError: The export is CSV; use --format json with --output F.\n",
     )

@@ -9,31 +9,32 @@ from tests.factories import RewardRuleFactory, ScoreHistoryFactory
 
 pytestmark = pytest.mark.django_db
 
-TERMS = ("--threshold", "2", "--points", "30")
+NUMBERS = ("--threshold", "2", "--points", "30")
 
 
-def test_a_rule_starts_tomorrow_unless_a_day_is_given(manage):
-    assert manage("set_rule", "DAILY_LOGIN", *TERMS) == (
+def test_a_version_starts_tomorrow_by_default(manage):
+    assert manage("set_rule", "DAILY_LOGIN", *NUMBERS) == (
         0,
-        "Wrote DAILY_LOGIN from 2026-11-25: 2 logins a day pay 30.\n",
+        "Wrote DAILY_LOGIN from 2026-11-25: 2 logins a day for 30 points.\n",
         "",
     )
     assert RewardRule.objects.get().threshold == 2
 
 
-def test_the_same_again_changes_nothing(manage):
-    manage("set_rule", "DAILY_LOGIN", *TERMS, "--inactive")
+def test_the_same_version_is_written_once(manage):
+    manage("set_rule", "DAILY_LOGIN", *NUMBERS, "--inactive")
 
-    assert manage("set_rule", "DAILY_LOGIN", *TERMS, "--inactive") == (
+    assert manage("set_rule", "DAILY_LOGIN", *NUMBERS, "--inactive") == (
         0,
-        "Nothing to do: there is DAILY_LOGIN from 2026-11-25: 2 logins a day pay 30, paused.\n",
+        "Nothing to do: this version exists: DAILY_LOGIN from 2026-11-25: 2 logins a day for "
+        "30 points, paused.\n",
         "",
     )
     assert RewardRule.objects.count() == 1
 
 
-def test_a_report_as_json(manage):
-    code, out, err = manage("set_rule", "WEEKLY_CONSISTENCY", *TERMS, "--format", "json")
+def test_json_is_the_version(manage):
+    code, out, err = manage("set_rule", "WEEKLY_CONSISTENCY", *NUMBERS, "--format", "json")
 
     assert (code, err) == (0, "")
     assert (
@@ -50,7 +51,7 @@ def test_a_report_as_json(manage):
 
 
 def test_nothing_is_printed_at_verbosity_0(manage):
-    assert manage("set_rule", "DAILY_LOGIN", *TERMS, "--verbosity", "0") == (0, "", "")
+    assert manage("set_rule", "DAILY_LOGIN", *NUMBERS, "--verbosity", "0") == (0, "", "")
 
 
 @pytest.mark.parametrize("option", ["--threshold", "--points"])
@@ -62,7 +63,7 @@ def test_nothing_is_printed_at_verbosity_0(manage):
     ],
 )
 def test_what_is_no_whole_number_is_refused(option, text, manage):
-    words = ["set_rule", "DAILY_LOGIN", *TERMS]
+    words = ["set_rule", "DAILY_LOGIN", *NUMBERS]
     at = words.index(option)
 
     code, out, err = manage(*words[:at], f"{option}={text}", *words[at + 2 :])
@@ -92,7 +93,7 @@ def test_a_threshold_outside_the_limits_of_its_type_is_refused(words, sentence, 
 
 @pytest.mark.parametrize("name", ["nosuch", "daily_login", "DAILY_LOGIN ", "DАILY_LOGIN", ""])
 def test_an_unknown_type_is_refused_with_the_known_ones(name, manage):
-    code, out, err = manage("set_rule", name, *TERMS)
+    code, out, err = manage("set_rule", name, *NUMBERS)
 
     assert (code, out) == (2, "")
     assert "error: argument TYPE: invalid choice: " in err
@@ -102,7 +103,7 @@ def test_an_unknown_type_is_refused_with_the_known_ones(name, manage):
 def test_a_version_begins_after_every_other_one(manage):
     RewardRuleFactory(starts_on="2026-12-01")
 
-    code, out, err = manage("set_rule", "DAILY_LOGIN", *TERMS, "--starts-on", "2026-11-30")
+    code, out, err = manage("set_rule", "DAILY_LOGIN", *NUMBERS, "--starts-on", "2026-11-30")
 
     assert (code, out) == (2, "")
     assert "A version of DAILY_LOGIN already begins on 2026-12-01" in err
@@ -112,7 +113,7 @@ def test_a_version_begins_after_every_other_one(manage):
 def test_a_version_does_not_begin_before_what_was_awarded(manage):
     ScoreHistoryFactory(rule__rule_type="DAILY_LOGIN")
 
-    code, out, err = manage("set_rule", "DAILY_LOGIN", *TERMS, "--starts-on", "2026-11-16")
+    code, out, err = manage("set_rule", "DAILY_LOGIN", *NUMBERS, "--starts-on", "2026-11-16")
 
     assert (code, out) == (2, "")
     assert "DAILY_LOGIN has been awarded for 2026-11-16" in err
