@@ -1,4 +1,4 @@
-"""A pytest plugin: what was injected into the product, how often, and how often it survived."""
+"""A pytest plugin that counts the injected faults and prints them in a table at the end."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-Recorder = Callable[[str, str, int], None]
+Recorder = Callable[..., None]
 
 _PROPERTY = "fault"
 _injected: Counter[tuple[str, str]] = Counter()
@@ -15,14 +15,14 @@ _survived: Counter[tuple[str, str]] = Counter()
 
 @pytest.fixture
 def fault(request: pytest.FixtureRequest) -> Recorder:
-    """Return a function of (number of the fault, its name, times injected) to be called once.
+    """Return a function of (number of the fault, its name, times injected).
 
-    Call it when the fault has fired and before evaluating what came of it. The fault counts as
-    survived when the test passes.
+    Call it after the fault has fired and before its outcome is checked. The fault counts as
+    survived if the test passes.
     """
 
     def record(number: str, name: str, times: int = 1) -> None:
-        assert times > 0, f"void: {number} did not fire"
+        assert times > 0, f"{number} did not fire: {name}"
         request.node.user_properties.append((_PROPERTY, (number, name, times)))
 
     return record
@@ -47,3 +47,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for number, name in sorted(_injected, key=lambda key: (int(key[0][1:]), key[1])):
         counts = _injected[number, name], _survived[number, name]
         terminalreporter.line(f"{number:4} {name:{width}} {counts[0]:>9} {counts[1]:>9}")
+    total = _injected.total(), _survived.total()
+    terminalreporter.line(f"{'':4} {'all':{width}} {total[0]:>9} {total[1]:>9}")

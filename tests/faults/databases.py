@@ -1,4 +1,4 @@
-"""A private server, databases copied from prepared ones, and what is to be seen in them."""
+"""A private server, databases copied from prepared ones, and what a test reads from them."""
 
 import hashlib
 import itertools
@@ -18,14 +18,14 @@ import psycopg
 from psycopg import sql
 
 from localservers.postgresql.database import LocalDatabase
-from tests.faults.forkserver import ROOT, ForkServer, Outcome, Started
-from tests.faults.pg_proxy import Interposer
+from tests.faults.forkserver import ROOT, TIMEOUT_SECONDS, Command, ForkServer, Outcome
+from tests.faults.pg_proxy import Message, PgProxy
 
 MONDAY = date(2024, 3, 4)
-"""The week in which things happen: any that has ended will do."""
+"""The first day of the prepared week. Any week that has ended would do."""
 
-AFTER_RECOVERY = {"I11", "I12", "I13", "I14"}
-"""The invariants that a fault may break until the work is done again; no other, at any moment."""
+RECOVERABLE = {"I11", "I12", "I13", "I14"}
+"""The invariants that a fault may break until the work is done again; no other, at any time."""
 
 _names = itertools.count(1)
 
@@ -34,20 +34,26 @@ def day(offset: int) -> str:
     return str(MONDAY + timedelta(days=offset))
 
 
+def at(number: int) -> Callable[[Message], bool]:
+    """Return a condition for the n-th message."""
+    return lambda message: message.number == number
+
+
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that a job leaves behind but its own journal, independent of ids and clocks."""
+    """What a job leaves behind except its journal, independent of ids and clocks."""
 
     ledger: list[tuple[Any, ...]]
     scores: list[tuple[Any, ...]]
     activity: list[tuple[Any, ...]]
     events: list[tuple[Any, ...]]
+    rules: list[tuple[Any, ...]]
     unfinished: int
-    """Runs that are neither done nor superseded by one that is."""
+    """Runs that are neither done nor followed by a done run of the same period."""
 
     @property
     def digest(self) -> str:
-        """The hash of the canonical dump of the ledger."""
+        """The hash of the ledger."""
         return hashlib.sha256(repr(self.ledger).encode()).hexdigest()
 
 
@@ -60,6 +66,8 @@ _STATE = [
     FROM rewards_dailyactivity JOIN rewards_user ON rewards_user.id = user_id ORDER BY 1, 2""",
     """SELECT source, event_id, external_id, kind, occurred_at, duration_seconds, business_date
     FROM rewards_activityevent JOIN rewards_user ON rewards_user.id = user_id ORDER BY 1, 2""",
+    """SELECT rule_type, starts_on, threshold, points, is_active
+    FROM rewards_rewardrule ORDER BY 1, 2""",
     """SELECT count(*) FROM rewards_awardrun r WHERE status <> 'done' AND NOT EXISTS (
     SELECT 1 FROM rewards_awardrun later WHERE later.status = 'done' AND later.id > r.id
     AND (later.cadence, later.reference_date) = (r.cadence, r.reference_date))""",
@@ -68,7 +76,7 @@ _STATE = [
 
 @dataclass(frozen=True)
 class Server:
-    """A cluster, and the parent of all commands run on it."""
+    """A PostgreSQL server, and the parent process of all commands that use it."""
 
     local: LocalDatabase
     folder: Path
@@ -76,7 +84,7 @@ class Server:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start it, when it is not running."""
+        """Start the server unless it is running."""
         self.parameters.update(self.local.ensure_running())
 
     def admin(self, dbname: str = "postgres") -> psycopg.Connection[tuple[Any, ...]]:
@@ -95,7 +103,7 @@ class Server:
 
     @contextmanager
     def copy(self, original: "Database") -> Iterator["Database"]:
-        """A copy for one case, gone afterwards."""
+        """Create a copy for one case, and drop it after the block."""
         database = self.database(like=original.name)
         try:
             yield database
@@ -119,9 +127,9 @@ class Database:
         with self.connect() as connection:
             connection.execute(statement, values or None)
 
-    def interposer(self, **kwargs: Any) -> Interposer:
+    def proxy(self, **kwargs: Any) -> PgProxy:
         server = self.server.parameters
-        return Interposer(
+        return PgProxy(
             server=Path(server["host"]) / f".s.PGSQL.{server['port']}",
             folder=self.server.folder / f"s{next(_names)}",
             **kwargs,
@@ -130,12 +138,12 @@ class Database:
     def start(
         self,
         *argv: str,
-        via: Interposer | None = None,
-        lock_timeout: str = "5s",
+        via: PgProxy | None = None,
+        lock_timeout: str = f"{TIMEOUT_SECONDS}s",
         statement_timeout: str = "0",
         **settings: Any,
-    ) -> Started:
-        """Start a command of manage.py on this database, perhaps with someone in between."""
+    ) -> Command:
+        """Start a command of manage.py on this database, perhaps through a proxy."""
         server = self.server.parameters
         timeouts = f"-c lock_timeout={lock_timeout} -c statement_timeout={statement_timeout}"
         return self.server.commands.start(
@@ -152,7 +160,7 @@ class Database:
             environment=self._environment(via, settings),
         )
 
-    def _environment(self, via: Interposer | None, settings: dict[str, Any]) -> dict[str, str]:
+    def _environment(self, via: PgProxy | None, settings: dict[str, Any]) -> dict[str, str]:
         server = self.server.parameters
         host = via.folder if via else server["host"]
         return {
@@ -163,7 +171,7 @@ class Database:
         } | {name: str(value) for name, value in settings.items()}
 
     def manage(self, *argv: str, **how: Any) -> Outcome:
-        """Run a command, started as in start()."""
+        """Run a command; the arguments are those of start()."""
         return self.start(*argv, **how).wait()
 
     def prepare(self, *argv: str, **settings: Any) -> None:
@@ -171,10 +179,10 @@ class Database:
         outcome = self.manage(*argv, **settings)
         assert outcome.code == 0, outcome
 
-    def program(
-        self, *argv: str, via: Interposer | None = None, **settings: Any
+    def start_program(
+        self, *argv: str, via: PgProxy | None = None, **settings: Any
     ) -> "subprocess.Popen[str]":
-        """Start manage.py itself, as a person would."""
+        """Start manage.py itself, without the fork server."""
         return subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), *argv],
             env=os.environ | self._environment(via, settings),
@@ -186,37 +194,43 @@ class Database:
 
     def state(self) -> State:
         with self.connect() as connection:
-            ledger, scores, activity, events, [(unfinished,)] = (
+            ledger, scores, activity, events, rules, [(unfinished,)] = (
                 connection.execute(query).fetchall() for query in _STATE
             )
-        return State(ledger, scores, activity, events, unfinished)
+        return State(ledger, scores, activity, events, rules, unfinished)
 
-    def broken(self, **settings: Any) -> set[str]:
-        """Return the names of the invariants that do not hold at this moment."""
+    def violations(self, **settings: Any) -> set[str]:
+        """Return the names of the invariants that do not hold now."""
         outcome = self.manage("verify_ledger", "--format", "json", **settings)
         assert outcome.code in {0, 5}, outcome
-        found = json.loads(outcome.out)["invariants"]
-        assert found
-        return {each["name"] for each in found if each["violations"]}
+        invariants = json.loads(outcome.out)["invariants"]
+        assert invariants
+        return {invariant["name"] for invariant in invariants if invariant["violations"]}
 
-    def settle(self) -> None:
-        """Wait until no process of the server works for a client any more."""
-        self.wait_until(lambda: self._processes("true") == 0)
+    def wait_until_idle(self) -> None:
+        """Wait until no server process works for a client."""
+        self.wait_until(lambda: self.sessions() == 0)
+
+    def sessions(self) -> int:
+        """Return how many clients are connected."""
+        return self._count_sessions("true")
 
     def waiting(self) -> int:
         """Return how many clients wait for a lock."""
-        return self._processes("wait_event_type = 'Lock'")
+        return self._count_sessions("wait_event_type = 'Lock'")
 
-    def _processes(self, condition: LiteralString) -> int:
+    def _count_sessions(self, condition: LiteralString) -> int:
         query = sql.SQL("SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND {}")
         with self.server.admin() as admin:
             row = admin.execute(query.format(sql.SQL(condition)), [self.name]).fetchone()
         return int(row[0]) if row else 0
 
-    def wait_until(self, is_so: Callable[[], bool], patience: float = 20) -> None:
-        deadline = time.monotonic() + patience
-        while not is_so():
-            assert time.monotonic() < deadline, f"not so after {patience} s"
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, self.query(
+                "SELECT state, wait_event, query FROM pg_stat_activity"
+            )
             time.sleep(0.005)
 
     def drop(self) -> None:
@@ -224,7 +238,3 @@ class Database:
             admin.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name))
             )
-
-
-def at(number: int) -> Any:
-    return lambda message: message.number == number

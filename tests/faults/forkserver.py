@@ -1,7 +1,7 @@
-"""Start the project's commands in processes of their own, without Django's start-up each time.
+"""Run the project's commands in processes of their own, without Django's start-up each time.
 
-Run as a program it is the parent of those processes: it has Django ready, reads requests as lines
-of JSON and forks. Every child goes through `execute_from_command_line`, as manage.py does.
+Run as a program, this is the parent of those processes: it sets Django up, reads requests as lines
+of JSON, and forks. Every child calls `execute_from_command_line`, as manage.py does.
 """
 
 import io
@@ -18,19 +18,22 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
 
+TIMEOUT_SECONDS = 600
+"""When a wait for a command fails: only a hang takes so long."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a process ended."""
 
     code: int
-    """Its exit code; that of a signal is negative."""
+    """Its exit code; minus the signal that ended it."""
     out: str
     err: str
 
 
 class ForkServer:
-    """The parent, seen from the tests."""
+    """The client side, for the tests."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,7 +49,7 @@ class ForkServer:
             | {
                 "PYTHONPATH": str(ROOT),
                 "DJANGO_SETTINGS_MODULE": "rewards_site.settings",
-                "DATABASE_URL": "postgres://nobody@/none",  # each child is told its own
+                "DATABASE_URL": "postgres://nobody@/none",  # each request names its own
                 "DEBUG": "true",
             },
         )
@@ -60,15 +63,15 @@ class ForkServer:
         database: dict[str, Any],
         settings: dict[str, Any],
         environment: dict[str, str],
-    ) -> "Started":
-        """Start `manage.py ARGV` on a database, with settings that differ.
+    ) -> "Command":
+        """Start `manage.py ARGV` on a database, with some settings replaced.
 
-        `environment` says the same to processes that this one starts in turn.
+        `environment` says the same to the processes that the command starts in turn.
         """
         with self._lock:
             self._started += 1
             files = self._folder / f"{self._started}"
-        pid = self._ask(
+        pid = self._request(
             {
                 "argv": ["manage.py", *argv],
                 "database": database,
@@ -77,17 +80,18 @@ class ForkServer:
                 "files": str(files),
             }
         )
-        return Started(server=self, pid=pid, files=files)
+        return Command(server=self, pid=pid, files=files)
 
     def poll(self, pid: int) -> int | None:
-        code = self._ask({"wait": pid})
+        """Return the exit code of a command, None while it runs."""
+        code = self._request({"poll": pid})
         return None if code is None else int(code)
 
     def close(self) -> None:
         with self._process:
             self._stdin.close()
 
-    def _ask(self, request: dict[str, Any]) -> Any:
+    def _request(self, request: dict[str, Any]) -> Any:
         with self._lock:
             self._stdin.write(json.dumps(request) + "\n")
             self._stdin.flush()
@@ -95,24 +99,24 @@ class ForkServer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A process on its way."""
+class Command:
+    """A started process."""
 
     server: ForkServer
     pid: int
     files: Path
 
     @property
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         return self.server.poll(self.pid) is not None
 
-    def wait(self, patience: float = 60) -> Outcome:
-        """Return how it ended; kill it and fail when it does not."""
-        deadline = time.monotonic() + patience
+    def wait(self) -> Outcome:
+        """Wait for the end. A process that hangs is killed, and the test fails."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while (code := self.server.poll(self.pid)) is None:
             if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
-                raise AssertionError(f"still running after {patience} s: {self._read('err')}")
+                raise AssertionError(f"The command hangs: {self._read('err')}")
             time.sleep(0.004)
         return Outcome(code=code, out=self._read("out"), err=self._read("err"))
 
@@ -125,27 +129,27 @@ def _serve() -> None:
     from django.core.management import call_command
 
     django.setup()
-    # Whatever a command would import by and by: its checks reach the pages and their forms.
+    # Imports what a command would import later: the checks load the admin and its forms.
     call_command("check", stdout=io.StringIO())
     ended: dict[int, int] = {}
     for line in sys.stdin:
         request = json.loads(line)
-        if "wait" in request:
-            wanted = request["wait"]
-            if wanted not in ended:
-                pid, status = os.waitpid(wanted, os.WNOHANG)
+        if "poll" in request:
+            child = request["poll"]
+            if child not in ended:
+                pid, status = os.waitpid(child, os.WNOHANG)
                 ended |= {pid: os.waitstatus_to_exitcode(status)} if pid else {}
-            answer = ended.get(wanted)
+            answer = ended.get(child)
         else:
             answer = os.fork()
             if answer == 0:
-                _become(**request)
-            ended.pop(answer, None)  # numbers of processes come again
+                _run(**request)
+            ended.pop(answer, None)  # process ids are reused
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
-def _become(
+def _run(
     argv: list[str],
     database: dict[str, Any],
     settings: dict[str, Any],
@@ -156,10 +160,10 @@ def _become(
     from django.core.management import execute_from_command_line
     from django.db import connections
 
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    out = os.open(f"{files}.out", os.O_WRONLY | os.O_CREAT, 0o600)
-    err = os.open(f"{files}.err", os.O_WRONLY | os.O_CREAT, 0o600)
-    for number, handle in enumerate([nothing, out, err]):
+    stdin = os.open(os.devnull, os.O_RDONLY)
+    stdout = os.open(f"{files}.out", os.O_WRONLY | os.O_CREAT, 0o600)
+    stderr = os.open(f"{files}.err", os.O_WRONLY | os.O_CREAT, 0o600)
+    for number, handle in enumerate([stdin, stdout, stderr]):
         os.dup2(handle, number)
     connections.settings["default"] |= database
     os.environ.update(environment)

@@ -1,10 +1,12 @@
-"""The jobs that are disturbed, and the small week they work on."""
+"""The jobs that faults are injected into, and the small week they work on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from rewards.services.activity.rows import CHUNK_LINES
 from tests.faults.databases import Database, State, day
@@ -15,13 +17,15 @@ HOSTS = 7
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """A command, and what has to happen on a copy of the week before it is run."""
+    """A command, and what has to be done on a copy of the week before it runs."""
 
     name: str
     argv: Callable[[Path], list[str]]
-    """Given a folder for its files."""
+    """Takes a folder for its files."""
     before: Callable[[Database], None] = lambda database: None
     settings: dict[str, Any] = field(default_factory=dict)
+    repairs: frozenset[str] = frozenset()
+    """The invariants that do not hold before the job."""
 
     def __str__(self) -> str:
         return self.name
@@ -29,16 +33,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Golden:
-    """What a job comes to when nothing disturbs it."""
+    """The messages and the result of a job without a fault."""
 
     before: Database
     argv: list[str]
     messages: list[Message]
     state: State
 
+    def commits(self) -> list[int]:
+        """Return the numbers of the messages that commit."""
+        return [message.number for message in self.messages if message.text == "COMMIT"]
+
 
 def writes_awards(message: Message) -> bool:
-    """A batch is evaluated, and about to be written."""
+    """Return whether a batch has been evaluated and is about to be written."""
     return "COPY rewards_scorehistory" in message.text
 
 
@@ -56,7 +64,7 @@ def set_rules(database: Database) -> None:
 
 
 def write_week(folder: Path) -> Path:
-    """Seven hosts of whom the first is there each day, the second every other day, and so on."""
+    """Write activity of seven hosts: the n-th is active on every n-th day."""
     rows = []
     for host in range(HOSTS):
         for offset in range(0, 7, host + 1):
@@ -71,15 +79,15 @@ def write_week(folder: Path) -> Path:
 
 
 def write_two_chunks(folder: Path) -> Path:
-    """More of the same, a row stored before, and a host who is new, in two chunks of lines."""
+    """Write more activity in two chunks of lines, with a stored row and a new host."""
     first = [_row(host, 1, 14, "login", 0) for host in range(HOSTS)]
     second = [_row(host, 2, 15, "audio_call", 30) for host in range(2, HOSTS + 2)]
     blank = [""] * (CHUNK_LINES - len(first))
     return _write(folder / "more.csv", [*first, *blank, *second, _row(0, 0, 9, "login", 0)])
 
 
-def write_activity(folder: Path, logins: list[tuple[str, datetime]]) -> Path:
-    """One login of a host for each moment."""
+def write_logins(folder: Path, logins: list[tuple[str, datetime]]) -> Path:
+    """Write one login for each (host, time)."""
     return _write(
         folder / "logins.csv",
         [
@@ -100,7 +108,7 @@ def _write(path: Path, rows: list[str]) -> Path:
     return path
 
 
-def _award_the_week(database: Database) -> None:
+def _award_all_days(database: Database) -> None:
     database.prepare("award_daily", "--from", day(0), "--to", day(6))
 
 
@@ -115,19 +123,18 @@ AWARD_DAILY = Job(
 AWARD_WEEKLY = Job(
     name="award_weekly",
     argv=lambda folder: ["award_weekly", "--week", day(0)],
-    before=_award_the_week,
+    before=_award_all_days,
     settings=TWO_HOSTS_A_BATCH,
 )
-ROLL_OVER = Job(  # a day on which nobody did anything, in a new week
+ROLL_OVER = Job(  # a day without activity, in a new week
     name="roll-over",
     argv=lambda folder: ["award_daily", "--date", day(7)],
-    before=_award_the_week,
+    before=_award_all_days,
 )
 IMPORT_ACTIVITY = Job(
     name="import_activity",
     argv=lambda folder: ["import_activity", str(write_two_chunks(folder)), "--create-hosts"],
 )
-
 AWARD_DUE = Job(  # the last two days and the week
     name="award_due",
     argv=lambda folder: ["award_due"],
@@ -136,17 +143,51 @@ AWARD_DUE = Job(  # the last two days and the week
 )
 
 
-def _leave_a_run_open(database: Database) -> None:
+def _interrupt_a_run(database: Database) -> None:
     AWARD_DAILY.before(database)
-    with database.interposer(where=writes_awards) as interposer:
-        database.manage(*AWARD_DAILY.argv(Path()), via=interposer, **AWARD_DAILY.settings)
+    with database.proxy(where=writes_awards) as proxy:
+        database.manage(*AWARD_DAILY.argv(Path()), via=proxy, **AWARD_DAILY.settings)
     assert database.query("SELECT id FROM rewards_awardrun WHERE status = 'running'") == [(7,)]
 
 
-A_BATCH = Job(  # what a second process does for a run
+AWARD_BATCHES = Job(  # what a second process does for a run
     name="award_batches",
     argv=lambda folder: ["award_batches", "7"],
-    before=_leave_a_run_open,
+    before=_interrupt_a_run,
 )
 
-JOBS = [AWARD_DAILY, AWARD_WEEKLY, AWARD_DUE, A_BATCH, ROLL_OVER, IMPORT_ACTIVITY]
+
+def _damage_scores(database: Database) -> None:
+    _award_all_days(database)
+    database.execute("UPDATE rewards_score SET lifetime = lifetime + 1, daily = 7")
+
+
+REPAIR_SCORES = Job(
+    name="repair of scores",
+    argv=lambda folder: ["verify_ledger", "--repair-scores"],
+    before=_damage_scores,
+    repairs=frozenset({"I3", "I4", "I19"}),
+)
+
+SET_RULE = Job(
+    name="set_rule",
+    argv=lambda folder: [
+        *("set_rule", "DAILY_LOGIN", "--threshold", "2", "--points", "30"),
+        *("--starts-on", day(7)),
+    ],
+    before=_award_all_days,
+)
+
+JOBS = [
+    AWARD_DAILY,
+    AWARD_WEEKLY,
+    AWARD_DUE,
+    AWARD_BATCHES,
+    ROLL_OVER,
+    IMPORT_ACTIVITY,
+    SET_RULE,
+    REPAIR_SCORES,
+]
+
+SMOKE = pytest.param(AWARD_DAILY, marks=pytest.mark.smoke)
+"""The job of the tests that a plain pytest runs."""

@@ -1,10 +1,10 @@
-"""A stand-in for a PostgreSQL server that can strike at any one message of its clients.
+"""A proxy between a command and PostgreSQL that can inject a fault at any one message.
 
-It sits on a unix socket between a command and the server, knows the protocol well enough to tell
-messages apart, and passes them on. A strike is placed at one message, and runs before that message
-is delivered, so that what happens "between two statements" happens exactly there: no sleeping, no
-tracing, no change of the code under test. A client is known by the kernel's word for who
-connected, so a kill meets the process that spoke, also where several work together.
+It listens on a unix socket, parses enough of the protocol to tell messages apart, and forwards
+them. A fault runs before its message is delivered, so that it happens exactly between two
+statements: no sleeping, no tracing, no change of the code under test. The kernel tells the process
+id of a client, so that a kill hits the process that sent the message, also when several work
+together.
 """
 
 import os
@@ -22,14 +22,14 @@ _CANCEL_REQUEST = 80_877_102
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of the frontend, as PostgreSQL's protocol frames them."""
+    """One message of a client, as PostgreSQL's protocol frames them."""
 
     number: int
     """1 for the first message of all clients together."""
     kind: str
-    """The protocol's letter, such as Q for a query, d for a piece of a COPY; ^ for startup."""
+    """The protocol's letter, such as Q for a query and d for a part of a COPY; ^ for startup."""
     text: str
-    """The SQL of a query, else nothing."""
+    """The SQL of a query, otherwise empty."""
     session: int
     """1 for the first connection."""
 
@@ -38,7 +38,7 @@ class Message:
 
 
 class Session:
-    """One client's connection and ours to the server on its behalf."""
+    """A client's connection to the proxy, and the proxy's connection to the server for it."""
 
     def __init__(self, client: socket.socket, server: socket.socket, number: int) -> None:
         self.client = client
@@ -46,17 +46,17 @@ class Session:
         self.number = number
         credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         self.pid: int = struct.unpack("3i", credentials)[0]
-        self.raw = b""  # the message at hand
+        self.raw = b""  # the current message
 
     def deliver(self) -> None:
-        """Hand the message at hand to the server."""
+        """Send the current message to the server."""
         raw, self.raw = self.raw, b""
         self.server.sendall(raw)
 
-    def deliver_and_keep_the_reply(self) -> None:
-        """Deliver, wait until the server has done what it was asked, and tell the client nothing.
+    def deliver_without_reply(self) -> None:
+        """Deliver the current message, wait for the server's reply, and withhold it.
 
-        Pieces of a COPY have no reply of their own.
+        Parts of a COPY have no reply of their own.
         """
         is_answered = self.raw[:1] in {b"Q", b"S", b"c", b"f", b"p", b"\0"}
         self.deliver()
@@ -73,60 +73,59 @@ class Session:
                 reply = reply[1 + size :]
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
-        """End the client."""
+        """Send the client process a signal."""
         os.kill(self.pid, signum)
 
     def cut(self) -> None:
-        """Lose the connection, on both sides."""
+        """Close the connection on both sides."""
         for end in (self.client, self.server):
             end.close()
 
 
-Strike = Callable[[Session], None]
-"""What happens at a message; the message is delivered afterwards, if not done or lost."""
-
-
-# --- Strikes ----------------------------------------------------------------------------------
+Action = Callable[[Session], None]
+"""What happens at a message. The message is delivered afterwards unless the action has done so."""
 
 
 def kill_before(session: Session) -> None:
-    """The process dies; the server never sees the message."""
+    """Kill the process before the server receives the message."""
     session.kill()
     session.cut()
 
 
 def kill_after(session: Session) -> None:
-    """The server does what it was asked; the process dies without learning of it."""
-    session.deliver_and_keep_the_reply()
+    """Kill the process after the server has executed the message, before the reply arrives."""
+    session.deliver_without_reply()
     session.kill()
     session.cut()
 
 
 def lose_reply(session: Session) -> None:
-    """The server does what it was asked; the connection is lost before the process learns it."""
-    session.deliver_and_keep_the_reply()
+    """Close the connection after the server has executed the message, before the reply arrives."""
+    session.deliver_without_reply()
     session.cut()
 
 
 @dataclass
-class Interposer:
-    """Stands in for the server that listens at `server`; use it as a context."""
+class PgProxy:
+    """A proxy for the server that listens at `server`; use it as a context manager."""
 
     server: Path
     """The server's socket."""
     folder: Path
-    """A new folder, for ours."""
+    """A new folder, for the socket of the proxy."""
     where: Callable[[Message], bool] = lambda message: False
-    strike: Strike = kill_before
+    """Whether the action happens at a message."""
+    action: Action = kill_before
     times: int = 1
-    """How often to strike, at most."""
+    """How often the action happens, at most."""
     rewrite: Callable[[str], str] | None = None
-    """Puts other SQL in the place of what a client sends."""
+    """Replaces the SQL that a client sends."""
     messages: list[Message] = field(default_factory=list)
-    """All that were sent, in order."""
+    """All messages, in order."""
     fired: int = 0
+    """How often the action has happened."""
 
-    def __enter__(self) -> "Interposer":
+    def __enter__(self) -> "PgProxy":
         self._lock = threading.Lock()
         self._sessions: list[Session] = []
         self._failures: list[BaseException] = []
@@ -154,7 +153,7 @@ class Interposer:
             server = socket.socket(socket.AF_UNIX)
             try:
                 server.connect(str(self.server))
-            except OSError:  # the server is down: so are we
+            except OSError:  # the server is down, so the proxy is too
                 client.close()
                 continue
             session = Session(client, server, len(self._sessions) + 1)
@@ -163,16 +162,16 @@ class Interposer:
 
     def _serve(self, session: Session) -> None:
         try:
-            self._pump(session)
-        except (OSError, ValueError):  # either side is gone, or was cut
+            self._forward(session)
+        except (OSError, ValueError):  # either side has closed, or was cut
             pass
-        except BaseException as failure:  # a strike's own: for the test to see
+        except BaseException as failure:  # of the action; the test has to see it
             self._failures.append(failure)
         finally:
             session.cut()
 
-    def _pump(self, session: Session) -> None:
-        waiting = b""
+    def _forward(self, session: Session) -> None:
+        pending = b""
         is_started = False
         while True:
             readable, _, _ = select.select([session.client, session.server], [], [])
@@ -185,9 +184,9 @@ class Interposer:
                 data = session.client.recv(65_536)
                 if not data:
                     return
-                waiting += data
-                while (size := _size(waiting, is_started)) and len(waiting) >= size:
-                    session.raw, waiting = waiting[:size], waiting[size:]
+                pending += data
+                while (size := _size(pending, is_started)) and len(pending) >= size:
+                    session.raw, pending = pending[:size], pending[size:]
                     self._handle(session, is_started)
                     is_started = True
 
@@ -206,17 +205,17 @@ class Interposer:
                 number=len(self.messages) + 1, kind=kind, text=text, session=session.number
             )
             self.messages.append(message)
-            is_struck = self.fired < self.times and self.where(message)
-            self.fired += is_struck
-        if is_struck:
-            self.strike(session)
+            is_hit = self.fired < self.times and self.where(message)
+            self.fired += is_hit
+        if is_hit:
+            self.action(session)
         if session.raw:
             session.deliver()
 
 
-def _size(waiting: bytes, is_started: bool) -> int:
-    """Return the size of the first message waiting, 0 while too little of it is there."""
-    head = 1 if is_started else 0
-    if len(waiting) < head + 4:
+def _size(pending: bytes, is_started: bool) -> int:
+    """Return the size of the first pending message, 0 if its header is incomplete."""
+    header = 1 if is_started else 0
+    if len(pending) < header + 4:
         return 0
-    return int(head + struct.unpack("!i", waiting[head : head + 4])[0])
+    return int(header + struct.unpack("!i", pending[header : header + 4])[0])

@@ -1,4 +1,4 @@
-"""A disk that is full: nothing by half, one sentence, and a clean run once there is room."""
+"""On a full disk a job writes nothing by half; it completes once there is room."""
 
 import errno
 import os
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.databases import AFTER_RECOVERY, Server
+from tests.faults.databases import RECOVERABLE, Server
 from tests.faults.jobs import AWARD_DAILY, IMPORT_ACTIVITY
-from tests.faults.test_server_refusals import assert_ended_with_a_sentence
+from tests.faults.test_server_refusals import assert_failed_with_one_sentence
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def small_disk(server: Server, folder: Path) -> Iterator[Path]:
     disk.mkdir(exist_ok=True)
     mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("a small disk can be mounted by root only, and not by every root")
+        pytest.skip("only root can mount a small disk, and not in every container")
     try:
         space = disk / "space"
         space.mkdir()
@@ -51,26 +51,25 @@ def fill(file: Path) -> None:
     [(AWARD_DAILY, "rewards_scorehistory"), (IMPORT_ACTIVITY, "rewards_activityevent")],
     ids=str,
 )
-def test_what_finds_no_room_is_not_written_by_half(job, table, small_disk, golden_of, fault):
+def test_a_job_on_a_full_disk_writes_nothing_by_half(job, table, small_disk, golden_of, fault):
     golden = golden_of(job)
     with golden.before.server.copy(golden.before) as database:
-        # So few rows to a page that any further one needs a new page.
+        # Few rows in a page, so that any further row needs a new page.
         database.execute(f"ALTER TABLE {table} SET (fillfactor = 10), SET TABLESPACE small")
         before = database.state()
-        fill(small_disk / "rubbish")
+        fill(small_disk / "filler")
         outcome = database.manage(*golden.argv, **job.settings)
         fault("F12", f"disk full: {job}", outcome.err.count("No space left on device") > 0)
 
-        assert_ended_with_a_sentence(outcome, codes={1, 4})
+        assert_failed_with_one_sentence(outcome, codes={1, 4})
         assert "No space left on device" in outcome.err
-        assert "Traceback" not in outcome.err
         after = database.state()
         assert (after.activity, after.events) == (before.activity, before.events)
         assert after.ledger == before.ledger
-        # A run of which no batch could be written has moved the scores to its day all the same.
+        # A run without a written batch still moves the scores to its day.
         assert [row[:2] for row in after.scores] == [row[:2] for row in before.scores]
-        assert database.broken() <= AFTER_RECOVERY
+        assert database.violations() <= RECOVERABLE
 
-        (small_disk / "rubbish").unlink()
+        (small_disk / "filler").unlink()
         database.prepare(*golden.argv, **job.settings)
-        assert (database.broken(), database.state()) == (set(), golden.state)
+        assert (database.violations(), database.state()) == (set(), golden.state)

@@ -1,4 +1,4 @@
-"""Several processes at once: one set of awards, and nobody fails for the others' sake."""
+"""Several processes at once write one set of awards, and none fails because of the others."""
 
 import re
 import threading
@@ -8,19 +8,20 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.faults.databases import AFTER_RECOVERY, Database, day
-from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, ROLL_OVER, Golden
-from tests.faults.pg_proxy import Message, Session, Strike
+from tests.faults.databases import RECOVERABLE, Database, day
+from tests.faults.forkserver import TIMEOUT_SECONDS
+from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, ROLL_OVER, SMOKE, Golden
+from tests.faults.pg_proxy import Action, Message, Session
 
 BUSY = 3
-"""The exit code of who finds another process at work on the same run."""
+"""The exit code of a command that finds another process opening the same run."""
 
 PARTIAL = 4
-"""The exit code of who could not write every batch."""
+"""The exit code of a command that could not write every batch."""
 
 
-def first_query_of_each(sessions: int) -> tuple[Callable[[Message], bool], Strike]:
-    """Return (where, strike) that hold every process at its first query until all are there."""
+def first_query_of_each(sessions: int) -> tuple[Callable[[Message], bool], Action]:
+    """Return (where, action) that hold every process at its first query until all are there."""
     gate = threading.Barrier(sessions)
     seen: set[int] = set()
 
@@ -29,36 +30,35 @@ def first_query_of_each(sessions: int) -> tuple[Callable[[Message], bool], Strik
         seen.update({message.session} if is_first else set())
         return is_first
 
-    def strike(session: Session) -> None:
-        gate.wait(30)
+    def hold(session: Session) -> None:
+        gate.wait(TIMEOUT_SECONDS)
 
-    return where, strike
+    return where, hold
 
 
 @pytest.mark.parametrize("processes", [2, 8])
-@pytest.mark.parametrize("job", [AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY], ids=str)
-def test_processes_with_the_same_job_make_one_set_of_awards(job, processes, golden_of, fault):
+@pytest.mark.parametrize("job", [SMOKE, AWARD_WEEKLY, IMPORT_ACTIVITY], ids=str)
+def test_processes_with_the_same_job_write_one_set_of_awards(job, processes, golden_of, fault):
     golden = golden_of(job)
-    where, strike = first_query_of_each(processes)
+    where, hold = first_query_of_each(processes)
 
     with golden.before.server.copy(golden.before) as database:
-        with database.interposer(where=where, strike=strike, times=processes) as interposer:
+        with database.proxy(where=where, action=hold, times=processes) as proxy:
             started = [
-                database.start(*golden.argv, via=interposer, **job.settings)
-                for _ in range(processes)
+                database.start(*golden.argv, via=proxy, **job.settings) for _ in range(processes)
             ]
             outcomes = [process.wait() for process in started]
-        fault("F5", f"{processes} processes at once: {job}", interposer.fired // processes)
+        fault("F5", f"{processes} processes at once: {job}", proxy.fired // processes)
 
         codes = {outcome.code for outcome in outcomes}
         assert 0 in codes
         assert codes <= {0, BUSY}, outcomes
-        assert interposer.fired == processes
-        assert (database.broken(), database.state()) == (set(), golden.state)
+        assert proxy.fired == processes
+        assert (database.violations(), database.state()) == (set(), golden.state)
 
 
 @pytest.mark.parametrize("held", range(4))
-def test_different_jobs_on_the_same_hosts_wait_for_each_other_and_all_end_well(held, week, fault):
+def test_jobs_on_the_same_hosts_wait_for_each_other(held, week, fault):
     jobs = [
         ["award_daily", "--date", day(0)],
         ["award_daily", "--date", day(1)],
@@ -68,29 +68,29 @@ def test_different_jobs_on_the_same_hosts_wait_for_each_other_and_all_end_well(h
     with week.server.copy(week) as database:
         for argv in jobs:
             database.prepare(*argv)
-        expected = database.broken(), database.state()
-    assert expected[0] <= {"I12"}  # nobody has awarded the days between
+        expected = database.violations(), database.state()
+    assert expected[0] <= {"I12"}  # the days in between are not awarded
 
     with week.server.copy(week) as database:
         others = []
 
         def run_the_others(session: Session) -> None:
-            """While one job is about to commit what it wrote, let the others meet its locks."""
+            """Let the other jobs wait for the locks of a job that is about to commit."""
             others.extend(database.start(*argv) for argv in jobs if argv is not jobs[held])
-            database.wait_until(lambda: database.waiting() + sum(o.is_over for o in others) == 3)
+            database.wait_until(
+                lambda: database.waiting() + sum(other.has_ended for other in others) == 3
+            )
 
-        with database.interposer(
-            where=commits_a_change_of_scores(), strike=run_the_others
-        ) as held_up:
-            outcomes = [database.manage(*jobs[held], via=held_up)]
+        with database.proxy(where=commits_a_change_of_scores(), action=run_the_others) as proxy:
+            outcomes = [database.manage(*jobs[held], via=proxy)]
         outcomes += [process.wait() for process in others]
-        fault("F6", "other jobs meet an open batch", held_up.fired)
+        fault("F6", "other jobs meet an open batch", proxy.fired)
 
-        assert {each.code for each in outcomes} == {0}, outcomes
-        assert (database.broken(), database.state().ledger) == (expected[0], expected[1].ledger)
-        # A host whose first award was written beside the run of a later day follows with the next.
+        assert {outcome.code for outcome in outcomes} == {0}, outcomes
+        assert (database.violations(), database.state().ledger) == (expected[0], expected[1].ledger)
+        # The next run moves the score of a host whose first award was written beside a later day.
         database.prepare(*jobs[3])
-        assert (database.broken(), database.state()) == expected
+        assert (database.violations(), database.state()) == expected
 
 
 def commits_a_change_of_scores() -> Callable[[Message], bool]:
@@ -105,11 +105,11 @@ def commits_a_change_of_scores() -> Callable[[Message], bool]:
 
 
 @pytest.mark.parametrize("job", [AWARD_DAILY, AWARD_WEEKLY, ROLL_OVER], ids=str)
-def test_the_victim_of_a_deadlock_does_its_batch_again(job, golden_of, fault):
+def test_the_victim_of_a_deadlock_retries_its_batch(job, golden_of, fault):
     golden = golden_of(job)
     with golden.before.server.copy(golden.before) as database, database.connect() as admin:
         hosts = hosts_written(database, golden)
-        admin.execute("SET deadlock_timeout = '1min'")  # so that the job is the one to give way
+        admin.execute("SET deadlock_timeout = '10min'")  # so that the job becomes the victim
         admin.execute("BEGIN")
         lock_score(admin, hosts[-1])
         process = database.start(*golden.argv)
@@ -121,12 +121,12 @@ def test_the_victim_of_a_deadlock_does_its_batch_again(job, golden_of, fault):
         fault("F7", f"deadlock: {job}")
 
         assert outcome.code == 0, outcome
-        assert outcome.err.count("met another process") == 1
-        assert (database.broken(), database.state()) == (set(), golden.state)
+        assert outcome.err.count("met a conflict") == 1
+        assert (database.violations(), database.state()) == (set(), golden.state)
 
 
 def hosts_written(database: Database, golden: Golden) -> list[int]:
-    """Return the hosts whose scores a job changes, in the order in which it locks them."""
+    """Return the user ids of the scores that a job changes, in the order of its locks."""
     before = database.state()
     changed = [row[0] for row in golden.state.ledger if row not in before.ledger] or [
         row[0] for row in golden.state.scores if row not in before.scores
@@ -146,8 +146,8 @@ def lock_score(admin: psycopg.Connection[tuple[Any, ...]], user: int) -> None:
 
 
 @pytest.mark.parametrize("processes", [2, 8])
-@pytest.mark.parametrize("job", [AWARD_DAILY, AWARD_WEEKLY], ids=str)
-def test_without_any_lock_the_constraint_alone_keeps_the_promise(job, processes, golden_of, fault):
+@pytest.mark.parametrize("job", [SMOKE, AWARD_WEEKLY], ids=str)
+def test_the_constraint_alone_prevents_double_awards(job, processes, golden_of, fault):
     golden = golden_of(job)
     where, hold = first_query_of_each(processes)
     rewritten = []
@@ -159,19 +159,16 @@ def test_without_any_lock_the_constraint_alone_keeps_the_promise(job, processes,
         return without
 
     with golden.before.server.copy(golden.before) as database:
-        with database.interposer(
-            where=where, strike=hold, times=processes, rewrite=unlocked
-        ) as interposer:
+        with database.proxy(where=where, action=hold, times=processes, rewrite=unlocked) as proxy:
             started = [
-                database.start(*golden.argv, via=interposer, **job.settings)
-                for _ in range(processes)
+                database.start(*golden.argv, via=proxy, **job.settings) for _ in range(processes)
             ]
             outcomes = [process.wait() for process in started]
         fault("F11", f"{processes} processes without locks: {job}", min(len(rewritten), 1))
 
         assert {outcome.code for outcome in outcomes} <= {0, 1, BUSY, PARTIAL}, outcomes
-        assert database.broken() <= AFTER_RECOVERY
+        assert database.violations() <= RECOVERABLE
         database.prepare(*golden.argv)
-        # The journal counts what its locks let it see; the ledger and the scores need none.
-        assert database.broken() <= {"I13"}
+        # The counts of the journal need the locks; the ledger and the scores do not.
+        assert database.violations() <= {"I13"}
         assert database.state() == golden.state

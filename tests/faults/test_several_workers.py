@@ -1,63 +1,58 @@
-"""Processes that share the batches of one run, and die of it."""
+"""Processes that share the batches of one run are killed."""
 
-import time
+import pytest
 
-from tests.faults.databases import AFTER_RECOVERY
+from tests.faults.databases import RECOVERABLE
 from tests.faults.jobs import AWARD_DAILY, writes_awards
-from tests.faults.pg_proxy import Interposer, Session, kill_before
+from tests.faults.pg_proxy import PgProxy, Session, kill_before
+from tests.processes import wait_until
 
 ONE_HOST_A_BATCH = {"REWARDS_BATCH_SIZE": 1}
 
 
-def wait_for_a_helper(interposer: Interposer) -> None:
-    """Return when a process other than the first is about to write a batch of its own."""
-    deadline = time.monotonic() + 60
-    while not any(m.session > 1 and writes_awards(m) for m in interposer.messages):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def wait_for_a_helper(proxy: PgProxy) -> None:
+    """Wait until a process other than the first is about to write a batch of its own."""
+    wait_until(lambda: any(m.session > 1 and writes_awards(m) for m in proxy.messages))
 
 
-def test_a_run_ends_though_a_process_that_helps_is_killed(golden_of, fault):
+@pytest.mark.smoke
+def test_a_run_completes_after_a_helper_is_killed(golden_of, fault):
     golden = golden_of(AWARD_DAILY)
     killed = []
     with golden.before.server.copy(golden.before) as database:
 
-        def strike(session: Session) -> None:
+        def kill(session: Session) -> None:
             if session.number == 1:
-                wait_for_a_helper(interposer)
+                wait_for_a_helper(proxy)
             else:
                 killed.append(session.pid)
                 kill_before(session)
 
-        with database.interposer(where=writes_awards, strike=strike, times=2) as interposer:
-            outcome = database.manage(
-                *golden.argv, "--workers", "2", via=interposer, **ONE_HOST_A_BATCH
-            )
-        fault("F1", "killed with half of a run: a process that helps", len(killed))
+        with database.proxy(where=writes_awards, action=kill, times=2) as proxy:
+            outcome = database.manage(*golden.argv, "--workers", "2", via=proxy, **ONE_HOST_A_BATCH)
+        fault("F1", "killed in the middle of a run: a helping process", len(killed))
 
         assert outcome.code == 0, outcome
-        assert (database.broken(), database.state()) == (set(), golden.state)
+        assert (database.violations(), database.state()) == (set(), golden.state)
 
 
-def test_a_run_ends_though_the_process_that_opened_it_is_killed(golden_of, fault):
+def test_a_run_completes_after_its_opener_is_killed(golden_of, fault):
     golden = golden_of(AWARD_DAILY)
     killed = []
     with golden.before.server.copy(golden.before) as database:
 
-        def strike(session: Session) -> None:
-            wait_for_a_helper(interposer)
+        def kill(session: Session) -> None:
+            wait_for_a_helper(proxy)
             killed.append(session.pid)
             kill_before(session)
 
-        with database.interposer(
-            where=lambda m: m.session == 1 and writes_awards(m), strike=strike
-        ) as interposer:
-            outcome = database.manage(
-                *golden.argv, "--workers", "3", via=interposer, **ONE_HOST_A_BATCH
-            )
-            fault("F1", "killed with half of a run: the process that opened it", len(killed))
-            assert database.broken() <= AFTER_RECOVERY
-            database.settle()
+        with database.proxy(
+            where=lambda m: m.session == 1 and writes_awards(m), action=kill
+        ) as proxy:
+            outcome = database.manage(*golden.argv, "--workers", "3", via=proxy, **ONE_HOST_A_BATCH)
+            fault("F1", "killed in the middle of a run: the process that opened it", len(killed))
+            assert database.violations() <= RECOVERABLE
+            database.wait_until_idle()
 
         assert outcome.code == -9
-        assert (database.broken(), database.state()) == (set(), golden.state)
+        assert (database.violations(), database.state()) == (set(), golden.state)
