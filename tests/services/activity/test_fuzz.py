@@ -20,7 +20,7 @@ from rewards.services.activity.reading import COLUMNS
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
 fuzzed = settings(
-    max_examples=max(60, settings.default.max_examples),
+    max_examples=max(60, settings().max_examples),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
