@@ -1,4 +1,4 @@
-"""What has been awarded."""
+"""Awards in the ledger."""
 
 from collections.abc import Collection
 from datetime import date
@@ -15,7 +15,7 @@ from rewards.selectors.activity import IdRange
 def users_by_awarded_type(
     *, reference_date: date, rule_types: Collection[RuleType], id_range: IdRange
 ) -> dict[str, set[int]]:
-    """Return rule type -> ids of the hosts of `id_range` who have its award of the date."""
+    """Return rule type -> ids of the hosts of `id_range` with its award for the date."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -29,7 +29,7 @@ def users_by_awarded_type(
 
 
 class RuleTotal(NamedTuple):
-    """What one rule type came to."""
+    """The awards of one rule type."""
 
     rule_type: str
     awards: int
@@ -37,7 +37,7 @@ class RuleTotal(NamedTuple):
 
 
 def totals_by_rule(*, first: date, last: date) -> list[RuleTotal]:
-    """Return what each rule type paid for reference dates in `first`..`last`, by its name."""
+    """Return the awards for reference dates in `first`..`last`, by rule type."""
     return [
         RuleTotal(*row)
         for row in ScoreHistory.objects.in_days(first, last)

@@ -1,4 +1,4 @@
-"""What has been paid, day by day, as the run journal added it up: no look at the ledger."""
+"""Awards by day and rule type, from the run journal: the ledger is not read."""
 
 from datetime import date
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from django.db import connection
 
 
 class DayTotal(NamedTuple):
-    """What one rule type came to on one reference date."""
+    """The awards of one rule type for one reference date."""
 
     reference_date: date
     rule_type: str
@@ -16,9 +16,9 @@ class DayTotal(NamedTuple):
 
 
 def totals_by_day(*, first: date, last: date) -> list[DayTotal]:
-    """Return what each rule type paid for each reference date in `first`..`last`, in order.
+    """Return the awards by reference date in `first`..`last` and by rule type, in order.
 
-    A run adds its batches up when it ends, so those of one that has not are added up here.
+    A run adds its batches up when it ends; those of an open run are added up here.
     """
     sql = """
         SELECT reference_date, rule_type,
@@ -30,7 +30,7 @@ def totals_by_day(*, first: date, last: date) -> list[DayTotal]:
             SELECT reference_date, batch.by_rule
             FROM rewards_awardrun run JOIN rewards_awardbatch batch ON batch.run_id = run.id
             WHERE reference_date BETWEEN %(first)s AND %(last)s AND run.status = 'running'
-        ) parts, jsonb_each(by_rule) AS each_rule (rule_type, sums)
+        ) AS parts, jsonb_each(by_rule) AS rules (rule_type, sums)
         GROUP BY reference_date, rule_type
         ORDER BY reference_date, rule_type
     """
