@@ -4,6 +4,8 @@ from datetime import date
 
 import pytest
 
+from rewards.admin.ledger.leaderboard import PeriodForm
+from rewards.admin.runs.journal import StartForm
 from rewards.models import ScoreHistory
 from tests.factories import HostFactory, RewardRuleFactory
 from tests.reports.awarded_week import act
@@ -14,7 +16,7 @@ FIRST_MONDAY = date(1999, 12, 27)
 
 
 @pytest.fixture
-def _first_weekend(settings):
+def _first_weekend():
     RewardRuleFactory(starts_on=date(2000, 1, 1))
     RewardRuleFactory(
         rule_type="WEEKLY_CONSISTENCY", threshold=2, points=100, starts_on=date(2000, 1, 1)
@@ -52,3 +54,24 @@ def test_the_first_week_is_awarded_by_its_monday(manage):
 
     assert (code, err) == (0, ""), out
     assert awards() == [("WEEKLY_CONSISTENCY", FIRST_MONDAY)]
+
+
+@pytest.mark.usefixtures("_first_weekend")
+def test_the_first_week_is_exported(manage):
+    manage("award_due")
+
+    rows = [line.split(",")[1:3] for line in manage("export_history")[1].splitlines()]
+
+    assert ["WEEKLY_CONSISTENCY", str(FIRST_MONDAY)] in rows
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        StartForm({"cadence": "weekly", "day": str(FIRST_MONDAY)}),
+        PeriodForm({"first": str(FIRST_MONDAY), "last": "2000-01-02"}),
+    ],
+    ids=["a run is started", "a leaderboard is shown"],
+)
+def test_pages_accept_the_first_week(form):
+    assert form.is_valid(), form.errors
