@@ -121,7 +121,7 @@ def test_a_race_pays_once(a_day_long_ago):
     assert broken() == []
 
 
-def test_a_race_pays_once_with_every_lock_taken_out(a_day_long_ago):
+def test_a_race_pays_once_without_locks(a_day_long_ago):
     """Two processes read that nothing is awarded, and both write: the constraint decides."""
     award = ["award_daily", "--date", str(LONG_AGO)]
     with barrier() as release:
@@ -163,7 +163,7 @@ def test_a_crash_pays_once(a_day_long_ago, statement):
     assert broken() == []
 
 
-def test_a_lock_dies_with_its_process(a_day_long_ago):
+def test_a_lock_ends_with_its_process(a_day_long_ago):
     award = ["award_daily", "--date", str(LONG_AGO)]
     code, _, _ = finish(start_with_fault("--die-at", "INSERT INTO rewards_score AS", *award))
     assert code == -signal.SIGKILL
@@ -194,7 +194,7 @@ def test_a_second_weekly_run_keeps_the_week():
 
 
 @pytest.mark.django_db
-def test_every_code_path_names_a_week_by_the_same_monday():
+def test_a_week_is_named_by_its_monday_everywhere():
     """Also over the turn of the year, where week numbers of years part ways."""
     monday = date(2025, 12, 29)
     RewardRuleFactory(starts_on=monday - ONE_DAY)
@@ -217,7 +217,7 @@ def test_every_code_path_names_a_week_by_the_same_monday():
 
 
 @pytest.mark.django_db
-def test_a_host_who_left_keeps_no_streak():
+def test_a_host_that_left_earns_no_week():
     """Five days of activity are enough, but who leaves on Saturday is not there on Sunday."""
     RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY, threshold=5, points=100)
     saturday, sunday = week_days(A_MONDAY)[5:]
@@ -269,9 +269,7 @@ def test_a_call_after_midnight_in_kolkata_counts_on_its_day(settings, tmp_path):
         ("America/Los_Angeles", datetime(2026, 11, 18, 7, 59, tzinfo=UTC), date(2026, 11, 16)),
     ],
 )
-def test_the_day_evaluated_by_default_is_the_last_that_ended_in_the_business_zone(
-    settings, monkeypatch, zone, now, default
-):
+def test_the_default_day_is_the_last_closed_one(settings, monkeypatch, zone, now, default):
     settings.REWARDS_TIME_ZONE = zone
     monkeypatch.setattr("django.utils.timezone.now", lambda: now)
 
@@ -281,7 +279,7 @@ def test_the_day_evaluated_by_default_is_the_last_that_ended_in_the_business_zon
 
 
 @pytest.mark.django_db
-def test_a_run_that_comes_late_evaluates_the_day_it_is_given():
+def test_a_late_run_evaluates_its_own_day():
     RewardRuleFactory(starts_on=date(2026, 1, 1), points=10)
     RewardRuleFactory(starts_on=A_MONDAY + ONE_DAY, points=99)
     host = DailyActivityFactory().user
@@ -297,7 +295,7 @@ def test_a_run_that_comes_late_evaluates_the_day_it_is_given():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("threshold", ["0", "-1", "", "None", "1.0", "1_0"])
-def test_no_threshold_pays_on_nothing(threshold):
+def test_a_threshold_is_a_positive_number(threshold):
     with pytest.raises(CommandError, match="--threshold: not a whole number"):
         call_command("set_rule", "DAILY_LOGIN", f"--threshold={threshold}", "--points=10")
 
@@ -305,14 +303,14 @@ def test_no_threshold_pays_on_nothing(threshold):
 
 
 @pytest.mark.parametrize("rule_type", RuleType)
-def test_nothing_done_earns_nothing_at_the_least_threshold(rule_type):
+def test_no_activity_earns_nothing(rule_type):
     rule = Rule(version=1, rule_type=rule_type, threshold=1, points=10)
 
     assert not EVALUATORS[rule_type](rule, Facts()).is_earned
 
 
 @pytest.mark.django_db
-def test_two_rules_of_one_type_are_never_in_force_together():
+def test_one_version_of_a_type_is_in_force():
     RewardRuleFactory(starts_on=date(2026, 1, 1), points=10)
     RewardRuleFactory(starts_on=A_MONDAY, points=25)
     host = DailyActivityFactory().user
@@ -325,7 +323,7 @@ def test_two_rules_of_one_type_are_never_in_force_together():
 
 
 @pytest.mark.django_db
-def test_a_new_rule_never_rewrites_the_past():
+def test_a_new_version_does_not_change_past_awards():
     old = RewardRuleFactory(starts_on=date(2026, 1, 1), points=10)
     host = DailyActivityFactory().user
     award_day()
@@ -349,7 +347,7 @@ def test_a_new_rule_never_rewrites_the_past():
 
 
 @pytest.mark.django_db
-def test_a_rule_with_history_is_never_deleted():
+def test_a_version_with_awards_is_never_deleted():
     rule = RewardRuleFactory()
     DailyActivityFactory()
     award_day()
@@ -368,7 +366,7 @@ def test_a_rule_with_history_is_never_deleted():
 
 
 @pytest.mark.django_db
-def test_an_error_of_one_host_is_no_success_of_the_run(settings, capsys):
+def test_a_failed_batch_makes_the_run_partial(settings, capsys):
     settings.REWARDS_BATCH_SIZE = 1
     RewardRuleFactory(starts_on=LONG_AGO)
     poisoned, sound = HostFactory(), HostFactory()

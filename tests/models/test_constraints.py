@@ -304,7 +304,7 @@ def test_validation_says_what_is_wrong(door):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("door", [*DOORS, *MORE_DOORS], ids=lambda door: door.constraint)
-def test_the_database_refuses_behind_validation(door):
+def test_the_database_refuses_an_invalid_row(door):
     row = door.row()
 
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
