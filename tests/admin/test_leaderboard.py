@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -9,8 +9,7 @@ from rewards.admin import export
 from rewards.admin.ledger import leaderboard
 from rewards.choices import RunTrigger
 from rewards.exceptions import QueryTimedOut
-from rewards.models import DailyActivity, Host
-from rewards.selectors.leaders import MAX_LEADERS
+from rewards.models import Host
 from tests.admin.test_export import read_csv, read_xlsx
 from tests.awards import award_daily
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
@@ -65,7 +64,7 @@ def test_any_days_can_be_added_up(client, awards):
 def test_days_without_awards_say_so(client, awards):
     page = client.get(PAGE, {"first": "2026-01-01", "last": "2026-01-31"})
 
-    assert "Nothing has been awarded for 2026-01-01 to 2026-01-31." in page.content.decode()
+    assert "Nothing was awarded for 2026-01-01 to 2026-01-31." in page.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -83,9 +82,7 @@ def test_days_without_awards_say_so(client, awards):
         ("' OR 1=1--", "2026-11-16", "first", 'Not a date of the form YYYY-MM-DD: "\' OR 1=1--".'),
     ],
 )
-def test_days_that_make_no_sense_are_told_beside_their_field(
-    client, awards, first, last, field, message
-):
+def test_invalid_days_are_refused_beside_their_field(client, awards, first, last, field, message):
     query = {"first": first, "last": last}
 
     page = client.get(PAGE, query)
@@ -96,24 +93,24 @@ def test_days_that_make_no_sense_are_told_beside_their_field(
     assert export.status_code == 302
 
 
-def test_too_much_to_add_up_is_not_waited_for(client, awards, monkeypatch):
+def test_a_slow_query_is_reported(client, awards, monkeypatch):
     def timed_out(**_):
-        raise QueryTimedOut
+        raise QueryTimedOut("The query took too long.")
 
     monkeypatch.setattr(leaderboard, "leaderboard", timed_out)
 
     page = client.get(PAGE, {"first": "2026-11-15", "last": "2026-11-16"})
 
-    assert "too much to add up while you wait" in page.content.decode()
-    assert client.get(PAGE.replace("leaderboard/", "")).status_code == 200
+    assert "The query took too long. The export has no time limit." in page.content.decode()
+    assert reverse("admin:rewards_score_leaderboard_export", args=["csv"]) in page.content.decode()
 
 
-def taken_away(client, file_format):
+def exported(client, file_format):
     address = reverse("admin:rewards_score_leaderboard_export", args=[file_format])
     return client.get(address, WEEK, follow=True)
 
 
-def test_the_whole_ranking_can_be_taken_away(client, awards):
+def test_all_hosts_are_exported(client, awards):
     expected = [
         ["rank", "user_id", "points"],
         [1, "ada", 20],
@@ -121,51 +118,22 @@ def test_the_whole_ranking_can_be_taken_away(client, awards):
         [3, "cleo", 10],
     ]
 
-    assert read_xlsx(taken_away(client, "xlsx").getvalue()) == expected
-    assert read_csv(taken_away(client, "csv")) == [[str(cell) for cell in row] for row in expected]
+    assert read_xlsx(exported(client, "xlsx").getvalue()) == expected
+    assert read_csv(exported(client, "csv")) == [[str(cell) for cell in row] for row in expected]
 
 
-def test_a_host_who_leads_cannot_have_a_formula_run(client, awards):
+def test_a_leading_host_cannot_inject_a_formula(client, awards):
     Host.objects.filter(external_id="ada").update(external_id="=1+1")
 
-    assert read_xlsx(taken_away(client, "xlsx").getvalue())[1] == [1, "'=1+1", 20]
-    assert read_csv(taken_away(client, "csv"))[1] == ["1", "'=1+1", "20"]
+    assert read_xlsx(exported(client, "xlsx").getvalue())[1] == [1, "'=1+1", 20]
+    assert read_csv(exported(client, "csv"))[1] == ["1", "'=1+1", "20"]
 
 
 def test_more_hosts_than_a_sheet_holds_are_refused(client, awards, monkeypatch):
     monkeypatch.setattr(export, "MAX_SHEET_ROWS", 2)
 
-    page = taken_away(client, "xlsx")
+    page = exported(client, "xlsx")
 
     assert page.redirect_chain == [(f"{PAGE}?{urlencode(WEEK)}", 302)]
     assert "A sheet holds 2 rows" in page.content.decode()
-    assert len(read_csv(taken_away(client, "csv"))) == 4
-
-
-# Session, user, rights (2), the latest day evaluated; then the run that noted who leads, and names.
-A_WEEK = 7
-# Or, of other days: savepoint, time limit, leaders, time limit lifted, savepoint, names.
-OTHER_DAYS = 11
-
-
-@pytest.mark.parametrize("hosts", [100, 5_000])
-@pytest.mark.parametrize(
-    ("query", "queries"),
-    [(WEEK, A_WEEK), ({"first": "2026-11-15", "last": "2026-11-17"}, OTHER_DAYS)],
-)
-def test_the_page_costs_the_same_queries_whatever_the_number_of_hosts(
-    client, awards, django_assert_num_queries, hosts, query, queries
-):
-    client.get(PAGE)
-    made = Host.objects.bulk_create(
-        Host(username=f"host:{n}", external_id=str(n), is_host=True) for n in range(hosts)
-    )
-    DailyActivity.objects.bulk_create(
-        DailyActivity(user=host, date=date(2026, 11, 17), logins=1) for host in made
-    )
-    award(date(2026, 11, 17))
-
-    with django_assert_num_queries(queries):
-        page = client.get(PAGE, query)
-
-    assert len(page.context["ranking"]["rows"]) == MAX_LEADERS
+    assert len(read_csv(exported(client, "csv"))) == 4

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from rewards.admin.ledger.leaderboard import PeriodForm
+from rewards.admin.ledger.leaderboard import DaysForm
 from rewards.admin.runs.journal import StartForm
 from rewards.models import ScoreHistory
 from tests.factories import HostFactory, RewardRuleFactory
@@ -69,7 +69,7 @@ def test_the_first_week_is_exported(manage):
     "form",
     [
         StartForm({"cadence": "weekly", "day": str(FIRST_MONDAY)}),
-        PeriodForm({"first": str(FIRST_MONDAY), "last": "2000-01-02"}),
+        DaysForm({"first": str(FIRST_MONDAY), "last": "2000-01-02"}),
     ],
     ids=["a run is started", "a leaderboard is shown"],
 )

@@ -1,9 +1,8 @@
-"""What was awarded, for reading and to take away."""
+"""The awards: a list with an export, and the page of each. Read-only."""
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -12,22 +11,23 @@ from import_export.fields import Field
 from import_export.resources import ModelResource
 
 from rewards.admin.day_filter import DayRangeFilter
-from rewards.admin.export import download, refusal
+from rewards.admin.export import export_limit_error, streamed_export
 from rewards.admin.formatting import (
     business_today,
     format_datetime,
+    format_measured,
     format_number,
     format_rule_period,
-    format_threshold,
     host_link,
     link,
 )
 from rewards.admin.host_search import HostSearchAdmin
+from rewards.admin.pages import require
 from rewards.models import ScoreHistory
 
 
 class AwardResource(ModelResource):  # type: ignore[type-arg]  # not generic at run time
-    """An award as `export_history` names its parts: user_id is the host's external id."""
+    """An award with the columns of `export_history`; `user_id` is the host's external id."""
 
     user_id = Field("external_id", "user_id")
 
@@ -38,7 +38,7 @@ class AwardResource(ModelResource):  # type: ignore[type-arg]  # not generic at 
         chunk_size = 10_000
 
     def filter_export(self, queryset: QuerySet[ScoreHistory], **kwargs: Any) -> QuerySet[Any]:
-        """Read the columns shown alone: hosts and runs are wide, and a run is in many rows."""
+        """Read these columns only: the rows of hosts and runs are wide."""
         return queryset.values(
             "reference_date",
             "rule_type",
@@ -50,27 +50,26 @@ class AwardResource(ModelResource):  # type: ignore[type-arg]  # not generic at 
 
 
 @admin.register(ScoreHistory)
-class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
-    list_title = "Awards"
+class AwardAdmin(HostSearchAdmin[ScoreHistory]):
     day_field = "reference_date"
-    # The whole of the index rewards_scorehistory_award_once, backwards.
+    # The index rewards_scorehistory_award_once, backwards.
     ordering = ("-reference_date", "-user_id", "-rule_type")
     lookups = frozenset({"reference_date_from", "reference_date_to", "rule_type__exact"})
 
     list_display = ("period", "host", "rule_type", "points_paid", "counted", "run_link")
     list_filter = (("reference_date", DayRangeFilter), "rule_type")
     list_select_related = ("user", "run")
+    list_before_template = "admin/rewards/list_export.html"
 
     fieldsets = (
         ("Award", {"fields": ("host", "rule_type", "period", "points_paid")}),
-        ("Why", {"fields": ("counted", "asked_for", "version", "run_link", "written_at")}),
+        ("Why", {"fields": ("counted", "version", "run_link", "written_at")}),
     )
     readonly_fields = (
         "host",
         "period",
         "points_paid",
         "counted",
-        "asked_for",
         "version",
         "run_link",
         "written_at",
@@ -90,28 +89,21 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
 
     @admin.display(description="counted")
     def counted(self, award: ScoreHistory) -> str:
-        return f"{award.measured:,} (needed {award.threshold:,})"
+        return format_measured(award.rule_type, award.measured, award.threshold)
 
-    @admin.display(description="asked for")
-    def asked_for(self, award: ScoreHistory) -> str:
-        return format_threshold(award.rule_type, award.threshold)
-
-    @admin.display(description="by rule")
+    @admin.display(description="rule version")
     def version(self, award: ScoreHistory) -> SafeString:
         return link(award.rule, "rewards_rewardrule_change", award.rule_id)
 
-    @admin.display(description="by run")
+    @admin.display(description="run")
     def run_link(self, award: ScoreHistory) -> SafeString:
-        text = f"{format_rule_period(award.rule_type, award.reference_date)}, "
-        return link(f"{text}attempt {award.run.attempt}", "rewards_awardrun_change", award.run_id)
+        period = format_rule_period(award.rule_type, award.reference_date)
+        text = f"{period}, attempt {award.run.attempt}"
+        return link(text, "rewards_awardrun_change", award.run_id)
 
     @admin.display(description="written at")
     def written_at(self, award: ScoreHistory) -> str | None:
         return format_datetime(award.created_at)
-
-    # Taking it away
-
-    list_before_template = "admin/rewards/list_export.html"
 
     def get_urls(self) -> list[URLPattern]:
         export = path(
@@ -122,20 +114,19 @@ class LedgerAdmin(HostSearchAdmin[ScoreHistory]):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
-        """Send the rows that the list shows for the same address, all pages of it."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+        """Send all rows of the list that this address shows page by page."""
+        require(self.has_view_permission(request))
         rows = self.get_changelist_instance(request).queryset
-        there = reverse("admin:rewards_scorehistory_changelist")
-        back = HttpResponseRedirect(f"{there}?{request.GET.urlencode()}")
+        changelist = reverse("admin:rewards_scorehistory_changelist")
+        back = HttpResponseRedirect(f"{changelist}?{request.GET.urlencode()}")
         if rows.query.is_empty():
-            # The address names a day or a host that does not exist: the list says so itself.
+            # The address names a day or a host that does not exist; the list says so itself.
             list(messages.get_messages(request))
             return back
-        if problem := refusal(file_format=file_format, rows=rows):
-            messages.error(request, problem)
+        if error := export_limit_error(file_format=file_format, rows=rows):
+            messages.error(request, error)
             return back
-        return download(
+        return streamed_export(
             name=f"awards-{business_today()}",
             file_format=file_format,
             resource=AwardResource(),

@@ -1,4 +1,4 @@
-"""Who leads: this week, last week, or over any days."""
+"""The leaderboard: the latest week, the week before, or any days; with an export."""
 
 from datetime import date
 from typing import Any
@@ -6,25 +6,18 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from import_export.fields import Field
 from import_export.resources import Resource
 from import_export.widgets import IntegerWidget
 
-from rewards.admin.export import download, refusal
+from rewards.admin.export import export_limit_error, streamed_export
 from rewards.admin.fields import DayField, DayInput
 from rewards.admin.formatting import business_today, format_number, host_link
 from rewards.admin.host_search import HostSearchAdmin
-from rewards.engine.business_days import (
-    FIRST_MONDAY,
-    ONE_DAY,
-    ONE_WEEK,
-    monday_of,
-    sunday_of,
-)
+from rewards.admin.pages import page, require
+from rewards.engine.business_days import FIRST_MONDAY, ONE_DAY, ONE_WEEK, monday_of, sunday_of
 from rewards.exceptions import QueryTimedOut
 from rewards.models import Score
 from rewards.reports.leaderboard import MAX_LEADERS, LeaderboardRow, leaderboard, ranking
@@ -32,7 +25,7 @@ from rewards.selectors.leaders import awarded_hosts
 from rewards.selectors.runs import latest_evaluated_day
 
 
-class PeriodForm(forms.Form):
+class DaysForm(forms.Form):
     """Two days, both included."""
 
     first = DayField(label="From", widget=DayInput(), earliest=FIRST_MONDAY)
@@ -73,81 +66,67 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         ]
 
     def leaderboard_view(self, request: HttpRequest) -> HttpResponse:
-        """Show who was paid most for the days asked for, or for the latest week."""
-        form = self._period(request)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "Leaderboard",
-            "form": form,
-            "weeks": _weeks(form),
-            "size": MAX_LEADERS,
-        }
+        """Show the hosts with the most points for the days asked for, or for the latest week."""
+        form = self._days_form(request)
+        context: dict[str, Any] = {"form": form, "weeks": _weeks(form), "size": MAX_LEADERS}
         if form.is_valid():
-            first, last = form.cleaned_data["first"], form.cleaned_data["last"]
-            context |= {"first": first, "last": last}
+            days = form.cleaned_data
+            context |= days | {"query": f"?{urlencode(days)}"}
             try:
-                rows = [cells(row) for row in leaderboard(first=first, last=last)]
-            except QueryTimedOut:
-                rows = []
-                context["is_too_much"] = True
-            if rows:
+                rows = [cells(row) for row in leaderboard(**days)]
                 context["ranking"] = {"headers": ["Rank", "Host", "Points"], "rows": rows}
-            context["query"] = f"?{urlencode({'first': first, 'last': last})}"
-        return TemplateResponse(request, "admin/rewards/leaderboard.html", context)
+            except QueryTimedOut as error:
+                context["error"] = str(error)
+        return page(self, request, "leaderboard.html", title="Leaderboard", **context)
 
     def leaderboard_export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
-        """Send the whole ranking of the days asked for, or of the latest week."""
-        form = self._period(request)
-        there = reverse("admin:rewards_score_leaderboard")
-        back = HttpResponseRedirect(f"{there}?{request.GET.urlencode()}")
+        """Send all hosts with awards of the days asked for, or of the latest week."""
+        form = self._days_form(request)
+        leaderboard_page = reverse("admin:rewards_score_leaderboard")
+        back = HttpResponseRedirect(f"{leaderboard_page}?{request.GET.urlencode()}")
         if not form.is_valid():
             return back
-        first, last = form.cleaned_data["first"], form.cleaned_data["last"]
-        hosts = awarded_hosts(first=first, last=last)
-        if problem := refusal(file_format=file_format, rows=hosts):
-            messages.error(request, problem)
+        days = form.cleaned_data
+        if error := export_limit_error(file_format=file_format, rows=awarded_hosts(**days)):
+            messages.error(request, error)
             return back
-        return download(
-            name=f"leaderboard-{first}-{last}",
+        return streamed_export(
+            name=f"leaderboard-{days['first']}-{days['last']}",
             file_format=file_format,
             resource=RankingResource(),
-            items=ranking(first=first, last=last),
+            items=ranking(**days),
         )
 
-    def _period(self, request: HttpRequest) -> PeriodForm:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        return PeriodForm(request.GET or _days(latest_monday()))
+    def _days_form(self, request: HttpRequest) -> DaysForm:
+        require(self.has_view_permission(request))
+        return DaysForm(request.GET or _days_of_week(latest_monday()))
 
 
 def cells(row: LeaderboardRow) -> list[Any]:
     """Return a row of a leaderboard as a page shows it."""
-    return [
-        format_number(row.rank),
-        host_link(row.user_id, row.external_id),
-        format_number(row.points),
-    ]
+    host = host_link(row.user_id, row.external_id)
+    return [format_number(row.rank), host, format_number(row.points)]
 
 
 def latest_monday() -> date:
-    """Return the Monday of the week of the latest day evaluated, which scores call weekly too."""
+    """Return the Monday of the week of the latest evaluated day."""
     return monday_of(latest_evaluated_day() or business_today() - ONE_DAY)
 
 
 def week_query(monday: date) -> str:
-    """Return what makes the address of the leaderboard that of a week."""
-    return f"?{urlencode(_days(monday))}"
+    """Return the query of the leaderboard's address for a week."""
+    return f"?{urlencode(_days_of_week(monday))}"
 
 
-def _days(monday: date) -> dict[str, str]:
+def _days_of_week(monday: date) -> dict[str, str]:
     return {"first": str(monday), "last": str(sunday_of(monday))}
 
 
-def _weeks(form: PeriodForm) -> list[dict[str, Any]]:
+def _weeks(form: DaysForm) -> list[dict[str, Any]]:
     """Return the links to the latest week and the one before."""
     latest = latest_monday()
-    asked = {name: str(form[name].value()) for name in ("first", "last")}
+    shown = {name: str(form[name].value()) for name in ("first", "last")}
     return [
-        {"title": title, "link": week_query(monday), "active": asked == _days(monday)}
+        {"title": title, "link": week_query(monday), "active": shown == _days_of_week(monday)}
         for title, monday in (("Latest week", latest), ("Week before", latest - ONE_WEEK))
     ]

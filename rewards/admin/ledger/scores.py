@@ -1,4 +1,4 @@
-"""A host's scores: the cached sums of what was awarded."""
+"""The scores of hosts, for reading only."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
@@ -10,14 +10,13 @@ from rewards.models import Score
 
 @admin.register(Score)
 class ScoreAdmin(LeaderboardAdmin):
-    list_title = "Scores"
     ordering = ("user_id",)
 
     list_display = ("host", "lifetime_points", "weekly_points", "daily_points")
-    list_display_links = None
+    list_display_links = None  # the first column is a link itself
 
-    fields = ("host", "lifetime_points", "weekly_points", "daily_points")
-    readonly_fields = fields
+    fields = list_display
+    readonly_fields = list_display
 
     @admin.display(description="host")
     def host(self, score: Score) -> SafeString:
@@ -29,8 +28,8 @@ class ScoreAdmin(LeaderboardAdmin):
 
     @admin.display(description="weekly")
     def weekly_points(self, score: Score) -> str:
-        return f"{format_number(score.weekly)} ({format_week(score.week_start)})"
+        return f"{score.weekly:,} ({format_week(score.week_start)})"
 
     @admin.display(description="daily")
     def daily_points(self, score: Score) -> str:
-        return f"{format_number(score.daily)} ({score.daily_date})"
+        return f"{score.daily:,} ({score.daily_date})"
