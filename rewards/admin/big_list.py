@@ -1,52 +1,48 @@
-"""Lists of tables that grow for ever: walked in the order of an index, never counted or sorted."""
+"""Lists of tables that grow without limit: read in the order of an index, never sorted."""
 
 from typing import Any, ClassVar, TypeVar
 
 from django.contrib.admin import ShowFacets
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
-from django.core.paginator import InvalidPage
+from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from rewards.admin.paginator import LookAheadPage, LookAheadPaginator
 from rewards.admin.theme import ModelAdmin
 
 Row = TypeVar("Row", bound=Model)
 
+MAX_COUNTED = 10_000
+"""Rows of a list that are counted and can be paged through."""
+
 
 class BigChangeList(ChangeList):
-    """A list of open length, in the admin's order whatever the address asks for."""
-
-    page: LookAheadPage
+    """A list in the admin's order, whatever the address asks for."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return list(self.model_admin.get_ordering(request))
 
     def get_results(self, request: HttpRequest) -> None:
-        # Not the admin's own paginator, which its page of an object's history needs as well.
-        self.paginator = LookAheadPaginator(self.queryset, self.list_per_page)
-        try:
-            self.page = self.paginator.page(self.page_num)
-        except InvalidPage as error:
-            raise IncorrectLookupParameters from error
-        self.result_list = self.page.object_list
-        self.result_count = self.full_result_count = len(self.result_list)
-        self.show_full_result_count = False
-        self.show_admin_actions = True
-        self.can_show_all = False
-        self.multi_page = self.page.has_other_pages()
+        super().get_results(request)
+        self.full_result_count = self.result_count  # shown once, below the list
+
+    @property
+    def count_label(self) -> str:
+        """The number of rows: "10,000+" where there are more than are counted."""
+        count = self.result_count
+        return f"{MAX_COUNTED:,}+" if count > MAX_COUNTED else f"{count:,}"
 
 
 class BigListAdmin(ModelAdmin[Row]):
-    """An admin whose list costs one page, however long the table.
+    """An admin whose list costs the same whatever the length of the table.
 
-    `ordering` must be served by an index, and `lookups` names every parameter of the address
-    that may filter: any other is refused, since it would scan the table, or probe columns that
-    are not shown.
+    `ordering` must be served by an index. `lookups` names every parameter of the address that may
+    filter: any other is refused, because it would scan the table or probe columns that are not
+    shown.
     """
 
-    list_title: ClassVar[str]
+    list_title: ClassVar[str] = ""
+    """The heading; by default the plural of the model's name."""
     lookups: ClassVar[frozenset[str]] = frozenset()
 
     list_per_page = 50
@@ -60,17 +56,24 @@ class BigListAdmin(ModelAdmin[Row]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BigChangeList
 
+    def get_paginator(
+        self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any
+    ) -> Paginator[Row]:
+        # One row more than are shown as a number, so that "more" is known.
+        return Paginator(queryset[: MAX_COUNTED + 1], per_page)
+
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup in self.lookups
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return super().changelist_view(request, {"title": self.list_title} | (extra_context or {}))
+        title = self.list_title or str(self.opts.verbose_name_plural).capitalize()
+        return super().changelist_view(request, {"title": title} | (extra_context or {}))
 
 
 class ReadOnlyAdmin(BigListAdmin[Row]):
-    """An admin of what the engine wrote: for everyone to read who may, for nobody to change."""
+    """An admin of what the engine wrote: nobody changes it here."""
 
     actions = None
 
@@ -90,7 +93,7 @@ class ReadOnlyAdmin(BigListAdmin[Row]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        # What nobody changes has no history of changes.
+        # Rows that nobody changes have no history of changes.
         return super().change_view(
             request, object_id, form_url, {"show_history": False} | (extra_context or {})
         )
