@@ -1,4 +1,4 @@
-"""Form fields that take what a person means and refuse what only a parser would understand."""
+"""Form fields that accept one notation only: what decides who is paid is never guessed."""
 
 import re
 from datetime import date
@@ -14,37 +14,36 @@ _DIGITS = re.compile(r"[0-9]{1,12}")
 
 
 class WholeNumberField(forms.Field):
-    """A number of ASCII digits, from `least` to `most`.
+    """A number of ASCII digits, from `min_value` to `max_value`.
 
-    Django's own integer field also takes `1_000`, `1.0` and digits of other scripts: too much for
-    what decides who is paid.
+    Django's own integer field also accepts `1_000`, `1.0` and digits of other scripts.
     """
 
-    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
+    def __init__(self, *, min_value: int, max_value: int, **kwargs: Any) -> None:
         widget = TextWidget({"inputmode": "numeric", "autocomplete": "off"})
         super().__init__(**{"widget": widget} | kwargs)
-        self.least = least
-        self.most = most
+        self.min_value = min_value
+        self.max_value = max_value
 
     def to_python(self, value: str | None) -> int:
         text = (value or "").strip(" ")
-        if _DIGITS.fullmatch(text) and self.least <= int(text) <= self.most:
+        if _DIGITS.fullmatch(text) and self.min_value <= int(text) <= self.max_value:
             return int(text)
         raise ValidationError(
-            f"Enter a whole number {self.least:,}–{self.most:,}, "  # noqa: RUF001 - a range
+            f"Enter a whole number {self.min_value:,}–{self.max_value:,}, "  # noqa: RUF001 - a range
             "digits 0–9 only.",  # noqa: RUF001 - a range
             code="invalid",
         )
 
 
 class DayInput(TextWidget):
-    """A browser's own picker of dates, which sends YYYY-MM-DD."""
+    """The browser's own date picker, which sends YYYY-MM-DD."""
 
     input_type = "date"
 
 
 class DayField(forms.DateField):
-    """A date written YYYY-MM-DD, and in no other way."""
+    """A date written YYYY-MM-DD."""
 
     def __init__(self, *, earliest: date = FIRST_DAY, **kwargs: Any) -> None:
         super().__init__(**{"widget": DateWidget()} | kwargs)

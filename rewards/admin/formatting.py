@@ -1,4 +1,4 @@
-"""How the admin writes periods, moments, numbers and hosts."""
+"""How the admin writes periods, times, numbers and links."""
 
 from datetime import date, datetime
 
@@ -9,41 +9,51 @@ from django.utils.safestring import SafeString
 
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.selectors.time_zone import business_date
+from rewards.wording import count
+
+NOTHING = "–"  # noqa: RUF001 - an en dash stands for a missing value
 
 
 def business_today() -> date:
-    """Return the business day it is now: the admin's one look at the clock."""
+    """Return today's business day: the admin reads the clock here only."""
     return business_date(timezone.now())
 
 
 def format_week(monday: date) -> str:
-    """Return the name of a week."""
     return f"week of {monday}"
 
 
 def format_period(cadence: str, reference_date: date) -> str:
-    """Return what a reference date of `cadence` names: a day, or a week."""
+    """Return a day, or a week by its Monday."""
     return format_week(reference_date) if cadence == Cadence.WEEKLY else f"{reference_date}"
 
 
 def format_rule_period(rule_type: str, reference_date: date) -> str:
-    """Return what a reference date of a rule type names."""
+    """Return the period of an award of `rule_type`."""
     return format_period(RULE_TYPE_SPECS[RuleType(rule_type)].cadence, reference_date)
 
 
-def format_threshold(rule_type: str, threshold: int) -> str:
-    """Return what a rule asks for, in its unit."""
-    return RULE_TYPE_SPECS[RuleType(rule_type)].format_threshold(threshold)
+def format_measured(rule_type: str, measured: int, threshold: int) -> str:
+    """Return what was counted: "8 completed video calls (3 needed)"."""
+    return f"{count(measured, RULE_TYPE_SPECS[RuleType(rule_type)].noun)} ({threshold:,} needed)"
 
 
 def format_datetime(instant: datetime | None) -> str | None:
-    """Return an instant to the second, with the zone it is written in."""
+    """Return an instant to the second, with its zone."""
     return None if instant is None else f"{timezone.localtime(instant):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def format_number(value: int) -> str:
-    """Return a number that can be read at a glance."""
     return f"{value:,}"
+
+
+def format_duration(seconds: int) -> str:
+    """Return a duration in its two largest units."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def link(text: object, view: str, *args: object) -> SafeString:
@@ -56,12 +66,3 @@ def link(text: object, view: str, *args: object) -> SafeString:
 def host_link(user: int, external_id: str | None) -> SafeString:
     """Return a link to the page of a host."""
     return link(external_id or user, "rewards_host_change", user)
-
-
-def format_duration(seconds: int) -> str:
-    """Return how long something lasted, in the two units that matter."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -1,7 +1,7 @@
-"""The theme's classes, as the type checker may see them.
+"""The theme's classes, typed.
 
-django-unfold ships no types. What it offers here extends Django's own classes, so those are what
-is checked, and nothing else of this package imports the theme.
+django-unfold ships no types. What it offers here extends Django's own classes, so the type checker
+sees those. Nothing else of this package imports the theme.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from django.contrib.admin.widgets import AdminTextInputWidget as TextWidget
     from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
     from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
+    from django.forms import CheckboxInput as SwitchWidget
     from django.forms import Select as SelectWidget
 
     class RangeDateForm(forms.Form):
@@ -28,6 +29,7 @@ else:
     from unfold.widgets import UnfoldAdminSelectWidget as SelectWidget
     from unfold.widgets import UnfoldAdminSingleDateWidget as DateWidget
     from unfold.widgets import UnfoldAdminTextInputWidget as TextWidget
+    from unfold.widgets import UnfoldBooleanSwitchWidget as SwitchWidget
 
 __all__ = [
     "AdminPasswordChangeForm",
@@ -35,6 +37,7 @@ __all__ = [
     "ModelAdmin",
     "RangeDateForm",
     "SelectWidget",
+    "SwitchWidget",
     "TextWidget",
     "UserChangeForm",
     "UserCreationForm",
@@ -45,10 +48,9 @@ Shown = TypeVar("Shown", bound=Callable[..., object])
 
 
 def badge(*, description: str, colours: Mapping[Any, str]) -> Callable[[Shown], Shown]:
-    """Show what a display method returns as a badge.
+    """Show what a display method returns, (key, text), as a badge in the colour of the key.
 
-    The method returns (key, text); `colours` says which keys are success, info, warning or
-    danger.
+    A colour is "success", "info", "warning" or "danger".
     """
 
     def decorate(method: Shown) -> Shown:

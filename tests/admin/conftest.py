@@ -1,3 +1,5 @@
+import re
+from html.parser import HTMLParser
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -15,8 +17,9 @@ ROLES = ("no role", *roles_migration.ROLES, "superuser")
 
 @pytest.fixture
 def roles(db):
-    """The groups of the migration, also where a transactional test has flushed them away."""
-    roles_migration.create_roles(apps, SimpleNamespace(connection=connection))
+    """The groups of the migration, also after a transactional test has flushed them."""
+    if Group.objects.filter(name__in=roles_migration.ROLES).count() < len(roles_migration.ROLES):
+        roles_migration.create_roles(apps, SimpleNamespace(connection=connection))
 
 
 @pytest.fixture
@@ -31,3 +34,45 @@ def login(client, roles):
         return person
 
     return login_as
+
+
+class _Fields(HTMLParser):
+    """The values of all fields of a page, as a browser would send them."""
+
+    def __init__(self):
+        super().__init__()
+        self.values = {}
+        self.select = None
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        name = attributes.get("name")
+        if tag == "input" and name:
+            is_checkbox = attributes.get("type") == "checkbox"
+            if not is_checkbox or "checked" in attributes:
+                self.values[name] = attributes.get("value", "on" if is_checkbox else "")
+        elif tag == "select":
+            self.select = name
+        elif tag == "option" and "selected" in attributes and self.select:
+            self.values.setdefault(self.select, []).append(attributes["value"])
+
+    def handle_endtag(self, tag):
+        if tag == "select":
+            self.select = None
+
+
+def fields(page):
+    """Return the values that the forms of a page hold, by name."""
+    parser = _Fields()
+    parser.feed(page.content.decode())
+    return parser.values
+
+
+def words(page):
+    """Return the words of a page, without its markup."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page.content.decode()).split())
+
+
+def messages(page):
+    """Return the messages at the top of a page."""
+    return [str(message) for message in page.context["messages"]]

@@ -1,4 +1,4 @@
-"""What may be typed into the admin's own fields, and what is said of the rest."""
+"""What the admin's own fields accept, and their messages for the rest."""
 
 from datetime import date
 
@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from rewards.admin.fields import DayField, WholeNumberField
 from rewards.choices import MAX_POINTS, MIN_POINTS
 
-POINTS = WholeNumberField(least=MIN_POINTS, most=MAX_POINTS)
+POINTS = WholeNumberField(min_value=MIN_POINTS, max_value=MAX_POINTS)
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,14 @@ def test_digits_are_a_number(text, number):
         *("1\n", "1\t", "1 2", "\xa01"),
     ],
 )
-def test_anything_else_is_refused_with_what_is_accepted(text):
+def test_anything_else_is_refused_with_the_limits(text):
     with pytest.raises(ValidationError) as refusal:
         POINTS.clean(text)
 
     assert refusal.value.messages == ["Enter a whole number 1–1,000,000, digits 0–9 only."]
 
 
-def test_a_day_is_written_in_one_way():
+def test_a_day_has_one_notation():
     assert DayField().clean("2026-11-16") == DayField().clean(" 2026-11-16 ") == date(2026, 11, 16)
 
 
@@ -57,12 +57,12 @@ def test_a_day_is_written_in_one_way():
         ("2100-01-01", "Year must be 2000-2099: '2100-01-01'."),
     ],
 )
-def test_what_is_no_day_is_refused_in_a_sentence(text, sentence):
+def test_an_invalid_day_is_refused_in_a_sentence(text, sentence):
     with pytest.raises(ValidationError) as refusal:
         DayField().clean(text)
 
     assert refusal.value.messages == [sentence]
 
 
-def test_a_day_that_may_be_left_out():
+def test_an_optional_day_may_be_empty():
     assert DayField(required=False).clean("") is None

@@ -1,194 +1,124 @@
-"""The hosts: who they are, what they have, and why."""
+"""The hosts: their list, the page of each, and the explanation of its days."""
 
-from datetime import date
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.main import SEARCH_VAR
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from rewards.admin.big_list import BigListAdmin
-from rewards.admin.fields import DayField
-from rewards.admin.formatting import business_today, format_datetime, format_number, format_week
-from rewards.admin.hosts.explanation import explained
-from rewards.admin.hosts.page import about, parse_month, score_of
+from rewards.admin.formatting import (
+    NOTHING,
+    business_today,
+    format_datetime,
+    format_number,
+    format_week,
+)
+from rewards.admin.hosts.explanation import explanation_context
+from rewards.admin.hosts.form import DayForm, HostForm, NewHostForm
+from rewards.admin.hosts.page import (
+    STATE_COLOURS,
+    host_context,
+    host_state,
+    parse_month,
+    score_of,
+)
+from rewards.admin.locking import stale_page_error
+from rewards.admin.log import describe_changes
+from rewards.admin.pages import page, require, row_or_404
 from rewards.admin.theme import badge
 from rewards.engine.business_days import ONE_DAY
+from rewards.exceptions import HostChanged, HostRefused
 from rewards.models import Host
 from rewards.selectors.hosts import hosts_named
+from rewards.services import hosts
+from rewards.wording import count
 
 MAX_NAMED = 100
-"""Hosts found by their names; more of them are no answer."""
-
-STATE_COLOURS = {"active": "success", "leaving": "warning"}
-
-
-class DayForm(forms.Form):
-    """Asks for the day to explain."""
-
-    day = DayField()
-
-
-class HostForm(forms.ModelForm[Host]):
-    """Adds a host by the app's key, or sets the last day of one."""
-
-    today: ClassVar[date]
-    """Set on the class that the admin makes for each request."""
-
-    left_on = DayField(
-        label="Last day",
-        required=False,
-        help_text="The last business day on which this host earns, as YYYY-MM-DD; empty while "
-        "active. Emptied again, the days in between count too when they are awarded again.",
-    )
-
-    class Meta:
-        model = Host
-        fields = ("external_id", "first_name", "last_name", "left_on")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "external_id" in self.fields:
-            self.fields["external_id"].required = True
-        if not self.instance.pk:
-            # Set before validation, which holds a host to having an external id.
-            self.instance.is_host = True
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if "_deactivate" in self.data and self.initial.get("left_on") is None:
-            cleaned["left_on"] = self.today
-        return cleaned
-
-    def save(self, commit: bool = True) -> Host:
-        host = self.instance
-        if not host.pk:
-            # A colon is refused in the names of staff, so the two can never meet.
-            host.username = f"host:{host.external_id}"
-            host.set_unusable_password()
-        return super().save(commit)
+"""Hosts that a search by name finds."""
 
 
 @admin.register(Host)
 class HostAdmin(BigListAdmin[Host]):
-    list_title = "Hosts"
-    form = HostForm
     ordering = ("external_id",)
     search_fields = ("external_id__startswith",)
     search_help_text = "External id or name, or how it begins"
     list_select_related = ("score",)
     list_display = ("external_id", "full_name", "state", "lifetime", "weekly", "daily")
-    actions = ("deactivate",)
+    actions = ("deactivate", "reactivate")
 
     @admin.display(description="name")
     def full_name(self, host: Host) -> str:
-        return host.get_full_name() or "–"  # noqa: RUF001 - nothing to show
+        return host.get_full_name() or NOTHING
 
     @badge(description="state", colours=STATE_COLOURS)
     def state(self, host: Host) -> tuple[str, str]:
-        return self._standing(host)
-
-    def _standing(self, host: Host) -> tuple[str, str]:
-        if host.left_on is None:
-            return "active", "active"
-        if host.left_on >= business_today():
-            return "leaving", f"leaves after {host.left_on}"
-        return "left", f"left after {host.left_on}"
+        return host_state(host)
 
     @admin.display(description="lifetime")
     def lifetime(self, host: Host) -> str:
         score = score_of(host)
         return format_number(score.lifetime) if score else "0"
 
-    @admin.display(description="weekly", empty_value="none yet")
-    def weekly(self, host: Host) -> str | None:
+    @admin.display(description="weekly")
+    def weekly(self, host: Host) -> str:
         score = score_of(host)
-        return f"{format_number(score.weekly)} ({format_week(score.week_start)})" if score else None
+        return f"{score.weekly:,} ({format_week(score.week_start)})" if score else "none yet"
 
-    @admin.display(description="daily", empty_value="none yet")
-    def daily(self, host: Host) -> str | None:
+    @admin.display(description="daily")
+    def daily(self, host: Host) -> str:
         score = score_of(host)
-        return f"{format_number(score.daily)} ({score.daily_date})" if score else None
-
-    @admin.display(description="known since")
-    def known_since(self, host: Host) -> str | None:
-        return format_datetime(host.date_joined)
-
-    # What is shown, and what may be done
+        return f"{score.daily:,} ({score.daily_date})" if score else "none yet"
 
     def has_delete_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:
-        """Nobody deletes a host: one who leaves gets a last day."""
+        """Nobody deletes a host: one that leaves gets a last day."""
         return False
-
-    def get_fieldsets(self, request: HttpRequest, obj: Host | None = None) -> Any:
-        if obj is None:
-            return ((None, {"fields": ("external_id", "first_name", "last_name")}),)
-        names = ("external_id", "first_name", "last_name")
-        return (("Host", {"fields": (*names, "left_on", "known_since")}),)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Host | None = None) -> Any:
-        # The app knows the host by this key; another key is another host.
-        return () if obj is None else ("external_id", "known_since")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Host], search_term: str
     ) -> tuple[QuerySet[Host], bool]:
-        """Search by how the external id begins, as it is written, or how a name does."""
+        """Search for the prefix of an external id, in its case, or of a name, in any case."""
         text = search_term.strip()
         if not text:
             return queryset, False
         named = hosts_named(name=text, limit=MAX_NAMED)
         return queryset.filter(Q(external_id__startswith=text) | Q(pk__in=named)), False
 
-    # Writing
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Redirect to the host whose whole external id was searched for."""
+        text = request.GET.get(SEARCH_VAR, "").strip()
+        host = Host.objects.filter(external_id=text).first() if text else None
+        if host is not None and self.has_view_permission(request, host):
+            return _redirect_to(host)
+        return super().changelist_view(request, extra_context)
 
-    def get_form(
-        self, request: HttpRequest, obj: Host | None = None, change: bool = False, **kw: Any
-    ) -> type[forms.ModelForm[Host]]:
-        form = super().get_form(request, obj, change, **kw)
-        return type("HostForm", (form,), {"today": business_today()})
-
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        if add:
-            return f"Added as {form.instance.username}."
-        values = {
-            "First name": (form.initial.get("first_name"), form.instance.first_name),
-            "Last name": (form.initial.get("last_name"), form.instance.last_name),
-            "Last day": (form.initial.get("left_on"), form.instance.left_on),
-        }
-        changed = [
-            f"{name}: was {before or 'none'}, now {after or 'none'}"
-            for name, (before, after) in values.items()
-            if before != after
-        ]
-        return f"{'; '.join(changed)}." if changed else "Nothing changed."
+    # Deactivation of several hosts
 
     @admin.action(description="Deactivate (last day: today)", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         today = business_today()
         with transaction.atomic():
-            active = list(queryset.filter(left_on__isnull=True).select_for_update(of=("self",)))
-            Host.objects.filter(pk__in=[host.pk for host in active]).update(left_on=today)
-            assert request.user.pk is not None  # noqa: S101 - tells the type checker
-            LogEntry.objects.log_actions(
-                user_id=request.user.pk,
-                queryset=active,
-                action_flag=CHANGE,
-                change_message=f"Last day: was none, now {today}.",
-            )
-        done = f"Hosts deactivated, with {today} as their last day: {len(active)}."
-        messages.success(request, f"{done} Those who had a last day already keep it.")
+            changed = hosts.deactivate(hosts=_keys(queryset), last_day=today)
+            _log(request, changed, f"Last day: was none, now {today}.")
+        text = f"{count(len(changed), 'host')} deactivated; the last day is {today}."
+        messages.success(request, f"{text} Hosts that have a last day keep it.")
+
+    @admin.action(description="Reactivate (no last day)", permissions=["change"])
+    def reactivate(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
+        with transaction.atomic():
+            changed = hosts.reactivate(hosts=_keys(queryset))
+            for host in changed:
+                _log(request, [host], f"Last day: was {host.left_on}, now none.")
+        messages.success(request, f"{count(len(changed), 'host')} reactivated.")
 
     # Pages
 
@@ -200,57 +130,113 @@ class HostAdmin(BigListAdmin[Host]):
         )
         return [explanation, *super().get_urls()]
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Go straight to the host whose external id was asked for."""
-        asked = request.GET.get(SEARCH_VAR, "").strip()
-        host = Host.objects.filter(external_id=asked).first() if asked else None
-        if host is not None and self.has_view_permission(request, host):
-            return HttpResponseRedirect(reverse("admin:rewards_host_change", args=[host.pk]))
-        return super().changelist_view(request, extra_context)
+        require(self.has_add_permission(request))
+        form = NewHostForm(request.POST or None)
+        if form.is_valid():
+            try:
+                with transaction.atomic():
+                    host = hosts.create_host(**form.cleaned_data)
+                    self.log_addition(request, host, f"Added as {host.username}.")
+            except HostRefused as refusal:
+                form.add_error("external_id", str(refusal))
+            else:
+                messages.success(request, f"{host} was added.")
+                return _redirect_to(host)
+        return page(self, request, "form_page.html", title="Add host", form=form)
 
-    def changeform_view(
+    def change_view(
         self,
         request: HttpRequest,
-        object_id: str | None = None,
+        object_id: str,
         form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        extra_context: Any = None,
     ) -> HttpResponse:
-        context: dict[str, Any] = {
-            "show_save_and_continue": False,
-            "show_save_and_add_another": False,
-        }
-        host = None if object_id is None else self.get_object(request, object_id)
-        if host is not None and request.method != "POST":
-            today = business_today()
-            month = parse_month(request.GET.get("month", ""), today=today)
-            context |= about(host, month=month, today=today)
-            colour, standing = self._standing(host)
-            context["standing"] = {"colour": STATE_COLOURS.get(colour, ""), "text": standing}
-        return super().changeform_view(
-            request, object_id, form_url, context | (extra_context or {})
+        """Show a host, and change its names and its last day."""
+        host = row_or_404(self, request, object_id)
+        may_change = self.has_change_permission(request, host)
+        require(may_change or (request.method != "POST" and self.has_view_permission(request)))
+        form = HostForm(request.POST or None, initial=_initial(host))
+        if form.is_valid() and self._save(request, host, form):
+            return _redirect_to(host)
+        today = business_today()
+        month = parse_month(request.GET.get("month", ""), today=today)
+        return page(
+            self,
+            request,
+            "host/change.html",
+            title=str(host),
+            original=host,
+            known_since=format_datetime(host.date_joined),
+            today=today,
+            form=form if may_change else None,
+            media=self.media + form.media,
+            **host_context(host, month=month, today=today),
         )
+
+    def _save(self, request: HttpRequest, host: Host, form: HostForm) -> bool:
+        values = {name: form.cleaned_data[name] for name in ("first_name", "last_name", "left_on")}
+        if "_deactivate" in request.POST:
+            values["left_on"] = host.left_on or business_today()
+        try:
+            with transaction.atomic():
+                update = hosts.update_host(
+                    host=host.pk, expected_token=form.cleaned_data["version_token"], **values
+                )
+                changes = {str(form[name].label): values for name, values in update.changes.items()}
+                self.log_change(request, host, describe_changes(changes))
+        except HostChanged:
+            form.add_error(None, stale_page_error(host))
+        except HostRefused as refusal:
+            form.add_error(None, str(refusal))
+        else:
+            messages.success(request, f"{host}: {describe_changes(changes)}")
+            return True
+        return False
 
     def explain_view(self, request: HttpRequest, user: int) -> HttpResponse:
         """Explain a business day of a host, by default the last one that has ended."""
         host = get_object_or_404(Host, pk=user)
-        if not self.has_view_permission(request, host):
-            raise PermissionDenied
-        now = timezone.now()
-        yesterday = business_today() - ONE_DAY
-        form = DayForm({"day": request.GET.get("day", str(yesterday))})
-        context = explained(host, form.cleaned_data["day"], now) if form.is_valid() else {}
-        return TemplateResponse(
-            request,
-            "admin/rewards/host/explain.html",
-            self.admin_site.each_context(request)
-            | {
-                "title": f"{host}: why, or why not",
-                "opts": self.opts,
-                "original": host,
-                "form": form,
-                "media": self.media + form.media,
-            }
-            | context,
+        require(self.has_view_permission(request, host))
+        form = DayForm({"day": request.GET.get("day", str(business_today() - ONE_DAY))})
+        context = (
+            explanation_context(host, form.cleaned_data["day"], timezone.now())
+            if form.is_valid()
+            else {}
         )
+        return page(
+            self,
+            request,
+            "host/explain.html",
+            title=f"{host}: why, or why not",
+            original=host,
+            form=form,
+            media=self.media + form.media,
+            **context,
+        )
+
+
+def _redirect_to(host: Host) -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("admin:rewards_host_change", args=[host.pk]))
+
+
+def _initial(host: Host) -> dict[str, Any]:
+    return {
+        "first_name": host.first_name,
+        "last_name": host.last_name,
+        "left_on": host.left_on,
+        "version_token": host.version_token,
+    }
+
+
+def _keys(queryset: QuerySet[Host]) -> list[int]:
+    return list(queryset.values_list("pk", flat=True))
+
+
+def _log(request: HttpRequest, changed: Iterable[Host], message: str) -> None:
+    assert request.user.pk is not None  # noqa: S101 - tells the type checker
+    LogEntry.objects.log_actions(
+        user_id=request.user.pk, queryset=changed, action_flag=CHANGE, change_message=message
+    )

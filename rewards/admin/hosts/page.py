@@ -1,4 +1,4 @@
-"""What the page of a host shows: its scores, its last twelve weeks, and one month day by day."""
+"""The context of a host's page: its scores, its last twelve weeks, and one month day by day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,14 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from rewards.admin.formatting import format_number, format_week, link
+from rewards.admin.formatting import (
+    NOTHING,
+    business_today,
+    format_measured,
+    format_number,
+    format_week,
+    link,
+)
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.engine.business_days import (
     FIRST_DAY,
@@ -23,23 +30,26 @@ from rewards.engine.business_days import (
 )
 from rewards.models import DailyActivity, Host, Score, ScoreHistory
 from rewards.selectors.hosts import activity_of_host, awards_of_host
+from rewards.wording import count
 
 CALENDAR_WEEKS = 12
+
+STATE_COLOURS = {"active": "success", "leaving": "warning"}
+"""Other states have no colour."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A day, or a week, of the calendar."""
+    """A day or a week of the calendar."""
 
     level: str
-    """Of what it shows: "awarded", "active" or "idle"; "none" for a day to come."""
+    """"awarded", "active" or "idle"; "none" for a day that has not come."""
     label: str
-    """The same in words."""
     href: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _History:
     """What the host did and was paid, by date."""
 
     activity: Mapping[date, DailyActivity]
@@ -47,48 +57,65 @@ class _Known:
     weekly: Mapping[date, Sequence[ScoreHistory]]
 
 
-def about(host: Host, *, month: date, today: date) -> dict[str, Any]:
-    """Return what is shown beside the host's own fields, in two queries whatever there is.
+def host_context(host: Host, *, month: date, today: date) -> dict[str, Any]:
+    """Return what the page shows of `host`: two queries, besides its score.
 
     `month` is the first day of the month shown day by day.
     """
     mondays = list(
         days_between(monday_of(today) - (CALENDAR_WEEKS - 1) * ONE_WEEK, monday_of(today), ONE_WEEK)
     )
-    month_days = list(days_between(month, _next_month(month) - ONE_DAY))
-    days = {*days_between(mondays[0], today), *month_days}
-    known = _known(
+    days = {*days_between(mondays[0], today), *days_between(month, _next_month(month) - ONE_DAY)}
+    history = _history(
         activity_of_host(user=host.pk, days=days),
         awards_of_host(user=host.pk, reference_dates=days),
     )
+    state, text = host_state(host)
     return {
+        "state": {"text": text, "colour": STATE_COLOURS.get(state, "")},
         "scores": _scores(host),
-        "calendar": _calendar(host, known, mondays, today),
-        "month": _month(host, known, month, today),
-        "today": today,
-        "may_deactivate": host.left_on is None,
+        "calendar": _calendar(host, history, mondays, today),
+        "month": _month(host, history, month, today),
     }
 
 
+def host_state(host: Host) -> tuple[str, str]:
+    """Return whether the host earns, as a key and in words."""
+    if host.left_on is None:
+        return "active", "active"
+    if host.left_on >= business_today():
+        return "leaving", f"leaves after {host.left_on}"
+    return "left", f"left after {host.left_on}"
+
+
 def score_of(host: Host) -> Score | None:
-    """Return the score of a host; one who never earned has none."""
+    """Return the score of a host; a host without an award has none."""
     score: Score | None = getattr(host, "score", None)
     return score
 
 
 def explain_url(host: int, day: date) -> str:
-    """Return where a day of a host is explained."""
     return f"{reverse('admin:rewards_host_explain', args=[host])}?day={day}"
 
 
-def _known(activity: Mapping[date, DailyActivity], awards: Iterable[ScoreHistory]) -> _Known:
+def parse_month(text: str, *, today: date) -> date:
+    """Read `YYYY-MM`; for anything that is no month until now, return this month."""
+    try:
+        year, number = (int(part) for part in text.split("-"))
+        month = date(year, number, 1)
+    except ValueError:
+        return _first_of(today)
+    return month if FIRST_DAY <= month <= today else _first_of(today)
+
+
+def _history(activity: Mapping[date, DailyActivity], awards: Iterable[ScoreHistory]) -> _History:
     by_cadence: dict[Cadence, defaultdict[date, list[ScoreHistory]]] = {
         cadence: defaultdict(list) for cadence in Cadence
     }
     for award in awards:
         cadence = RULE_TYPE_SPECS[RuleType(award.rule_type)].cadence
         by_cadence[cadence][award.reference_date].append(award)
-    return _Known(
+    return _History(
         activity=activity, daily=by_cadence[Cadence.DAILY], weekly=by_cadence[Cadence.WEEKLY]
     )
 
@@ -98,22 +125,17 @@ def _scores(host: Host) -> list[dict[str, str]]:
     if score is None:
         return [{"title": "Lifetime", "value": "0", "note": "no award yet"}]
     return [
-        {"title": "Lifetime", "value": format_number(score.lifetime), "note": "all awards"},
-        {
-            "title": "Weekly",
-            "value": format_number(score.weekly),
-            "note": format_week(score.week_start),
-        },
-        {
-            "title": "Daily",
-            "value": format_number(score.daily),
-            "note": f"{score.daily_date:%A}, {score.daily_date}",
-        },
+        {"title": title, "value": format_number(points), "note": note}
+        for title, points, note in (
+            ("Lifetime", score.lifetime, "all awards"),
+            ("Weekly", score.weekly, format_week(score.week_start)),
+            ("Daily", score.daily, f"{score.daily_date:%A}, {score.daily_date}"),
+        )
     ]
 
 
-def _calendar(host: Host, known: _Known, mondays: Sequence[date], today: date) -> dict[str, Any]:
-    """Return the months over the weeks, and the rows: the weekdays, then the weeks as such."""
+def _calendar(host: Host, history: _History, mondays: Sequence[date], today: date) -> Any:
+    """Return the months above the weeks, then a row for each weekday and one for the weeks."""
     weeks = [week_days(monday) for monday in mondays]
     months = [f"{days[-1]:%b}" for days in weeks]
     return {
@@ -125,98 +147,79 @@ def _calendar(host: Host, known: _Known, mondays: Sequence[date], today: date) -
             *(
                 {
                     "name": f"{weeks[0][weekday]:%a}",
-                    "cells": [_day_cell(host, known, days[weekday], today) for days in weeks],
+                    "cells": [_day_cell(host, history, days[weekday], today) for days in weeks],
                 }
                 for weekday in range(7)
             ),
-            {"name": "Week", "cells": [_week_cell(host, known, monday) for monday in mondays]},
+            {"name": "Week", "cells": [_week_cell(host, history, monday) for monday in mondays]},
         ],
     }
 
 
-def _day_cell(host: Host, known: _Known, day: date, today: date) -> Cell:
+def _day_cell(host: Host, history: _History, day: date, today: date) -> Cell:
     if day > today:
         return Cell(level="none", label="", href="")
-    points = sum(award.points for award in known.daily.get(day, ()))
-    return _cell(host, day, f"{day:%a} {day}", points, is_active=day in known.activity)
+    points = sum(award.points for award in history.daily.get(day, ()))
+    if day in history.activity:
+        return _cell(host, day, f"{day:%a} {day}", points, "active", "active, no award")
+    return _cell(host, day, f"{day:%a} {day}", points, "idle", "not active")
 
 
-def _week_cell(host: Host, known: _Known, monday: date) -> Cell:
-    points = sum(award.points for award in known.weekly.get(monday, ()))
-    active = sum(day in known.activity for day in week_days(monday))
-    return _cell(
-        host, monday, f"{format_week(monday)}, {active} active days", points, is_active=False
-    )
+def _week_cell(host: Host, history: _History, monday: date) -> Cell:
+    points = sum(award.points for award in history.weekly.get(monday, ()))
+    active = sum(day in history.activity for day in week_days(monday))
+    name = f"{format_week(monday)}, {count(active, 'active day')}"
+    return _cell(host, monday, name, points, "idle", "no award")
 
 
-def _cell(host: Host, day: date, name: str, points: int, *, is_active: bool) -> Cell:
+def _cell(host: Host, day: date, name: str, points: int, level: str, text: str) -> Cell:
     if points:
-        level, what = "awarded", f"{points:,} points"
-    elif is_active:
-        level, what = "active", "active, no award"
-    else:
-        level, what = "idle", "no award" if "week" in name else "not active"
-    return Cell(level=level, label=f"{name}: {what}", href=explain_url(host.pk, day))
+        level, text = "awarded", count(points, "point")
+    return Cell(level=level, label=f"{name}: {text}", href=explain_url(host.pk, day))
 
 
-def _month(host: Host, known: _Known, month: date, today: date) -> dict[str, Any]:
+def _month(host: Host, history: _History, month: date, today: date) -> dict[str, Any]:
     days = [day for day in days_between(month, _next_month(month) - ONE_DAY) if day <= today]
-    rows = [
-        _month_row(host, known, day)
-        for day in reversed(days)
-        if day in known.activity or known.daily.get(day) or known.weekly.get(day)
-    ]
-    points = sum(
-        award.points
-        for awards in (known.daily, known.weekly)
-        for day in days
-        for award in awards.get(day, ())
-    )
+    awards = {day: [*history.daily.get(day, ()), *history.weekly.get(day, ())] for day in days}
+    active = sum(day in history.activity for day in days)
+    points = sum(award.points for day in days for award in awards[day])
     earlier, later = _first_of(month - ONE_DAY), _next_month(month)
-    active = sum(day in known.activity for day in days)
     return {
         "title": f"{month:%B %Y}",
-        "summary": f"{active} active day{'' if active == 1 else 's'}, {points:,} points",
+        "summary": f"{count(active, 'active day')}, {count(points, 'point')}",
         "earlier": f"{earlier:%Y-%m}" if earlier >= FIRST_DAY else "",
         "later": f"{later:%Y-%m}" if later <= min(today, LAST_DAY) else "",
         "table": {
-            "headers": ["Day", "Points", "Logins", "Audio", "Video", "For"],
-            "rows": rows,
+            "headers": ["Day", "Points", "Logins", "Audio", "Video", "Awards"],
+            "rows": [
+                _month_row(host, day, history.activity.get(day), awards[day])
+                for day in reversed(days)
+                if day in history.activity or awards[day]
+            ],
         },
     }
 
 
-def _month_row(host: Host, known: _Known, day: date) -> list[str | SafeString]:
-    did = known.activity.get(day)
-    awards = [*known.daily.get(day, ()), *known.weekly.get(day, ())]
+def _month_row(
+    host: Host, day: date, activity: DailyActivity | None, awards: Sequence[ScoreHistory]
+) -> list[str | SafeString]:
     return [
         format_html(
             '<a class="text-link" href="{}">{}</a>', explain_url(host.pk, day), f"{day:%a} {day}"
         ),
-        format_number(sum(award.points for award in awards)) if awards else "–",  # noqa: RUF001 - nothing to show
-        format_number(did.logins) if did else "0",
-        format_number(did.audio_calls) if did else "0",
-        format_number(did.video_calls) if did else "0",
-        format_html_join(", ", "{}", ((_award(award),) for award in awards)),
+        format_number(sum(award.points for award in awards)) if awards else NOTHING,
+        format_number(activity.logins) if activity else "0",
+        format_number(activity.audio_calls) if activity else "0",
+        format_number(activity.video_calls) if activity else "0",
+        format_html_join(", ", "{}", ((_award_link(award),) for award in awards)),
     ]
 
 
-def _award(award: ScoreHistory) -> SafeString:
-    terms = RULE_TYPE_SPECS[RuleType(award.rule_type)]
-    what = terms.counted.removeprefix("completed ")
-    week_of = "week: " if terms.cadence == Cadence.WEEKLY else ""
-    text = f"{week_of}{award.measured:,} of {award.threshold:,} {what}"
+def _award_link(award: ScoreHistory) -> SafeString:
+    is_weekly = RULE_TYPE_SPECS[RuleType(award.rule_type)].cadence == Cadence.WEEKLY
+    measured = format_measured(award.rule_type, award.measured, award.threshold)
+    text = f"{'week: ' if is_weekly else ''}{measured.replace('completed ', '')}"
     return link(text, "rewards_scorehistory_change", award.pk)
-
-
-def parse_month(text: str, *, today: date) -> date:
-    """Read `YYYY-MM`; whatever else is asked for is the month at hand."""
-    try:
-        year, number_of_month = (int(part) for part in text.split("-"))
-        month = date(year, number_of_month, 1)
-    except ValueError:
-        return _first_of(today)
-    return month if FIRST_DAY <= month <= today else _first_of(today)
 
 
 def _first_of(day: date) -> date:

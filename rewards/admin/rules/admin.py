@@ -1,248 +1,242 @@
-"""The rules: what is in force, what comes next, and what was paid before."""
+"""The rules: one card for each, a form for the next version, a preview before it is written."""
 
-from typing import Any
+from typing import Any, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.contrib.admin.models import DELETION, LogEntry
-from django.core.exceptions import PermissionDenied
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from rewards.admin.formatting import business_today, format_datetime, format_number
-from rewards.admin.rules.cards import rule_card, rule_cards
-from rewards.admin.rules.form import RuleForm, summary, writer
-from rewards.admin.rules.preview import shown
+from rewards.admin.pages import page, require, row_or_404
+from rewards.admin.rules.cards import author, rule_card, rule_cards, summary
+from rewards.admin.rules.form import RuleForm, initial_values
+from rewards.admin.rules.preview import preview_context
 from rewards.admin.theme import ModelAdmin
 from rewards.choices import RuleType
-from rewards.engine.business_days import ONE_DAY
-from rewards.exceptions import QueryTimedOut, RuleRefused
-from rewards.models import RewardRule
+from rewards.exceptions import InvalidStartDate, QueryTimedOut, RuleChanged, RuleRefused
+from rewards.models import RewardRule, User
 from rewards.reports.preview import LOOKBACKS, preview_rule
-from rewards.selectors.rules import latest_version
+from rewards.selectors.rules import latest_version, version_token
 from rewards.services import rules
 
 
 @admin.register(RewardRule)
 class RuleAdmin(ModelAdmin[RewardRule]):
-    """Versions are written and withdrawn here, but never changed once they have begun."""
-
-    form = RuleForm
-    list_select_related = ("created_by",)
-    chosen = ("threshold", "points", "starts_on", "is_active", "reason")
-    """What a form asks for."""
-    shown = ("rule_type", "asks_for", "pays", "first_day", "pays_at_all", "why", "who", "written")
-    """What is shown of a version that is no longer to be changed."""
-    readonly_fields = shown[1:]
-
-    @admin.display(description="asks for")
-    def asks_for(self, rule: RewardRule) -> str:
-        return rule.asks
-
-    @admin.display(description="points")
-    def pays(self, rule: RewardRule) -> str:
-        return format_number(rule.points)
-
-    @admin.display(description="active", boolean=True)
-    def pays_at_all(self, rule: RewardRule) -> bool:
-        return rule.is_active
-
-    @admin.display(description="first day")
-    def first_day(self, rule: RewardRule) -> str:
-        return str(rule.starts_on)
-
-    @admin.display(description="why", empty_value="–")  # noqa: RUF001 - nothing to show
-    def why(self, rule: RewardRule) -> str | None:
-        return rule.reason or None
-
-    @admin.display(description="written by")
-    def who(self, rule: RewardRule) -> str:
-        return writer(rule)
-
-    @admin.display(description="written at")
-    def written(self, rule: RewardRule) -> str | None:
-        return format_datetime(rule.created_at)
-
-    # What is shown, and what may be done
+    """Versions are written and withdrawn here. One that has begun never changes."""
 
     def has_change_permission(self, request: HttpRequest, obj: RewardRule | None = None) -> bool:
-        """A version may be changed until its first day."""
-        return super().has_change_permission(request, obj) and _has_not_begun(obj)
+        return super().has_change_permission(request, obj) and _is_pending(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: RewardRule | None = None) -> bool:
-        """A version may be withdrawn until its first day."""
-        return super().has_delete_permission(request, obj) and _has_not_begun(obj)
+        return super().has_delete_permission(request, obj) and _is_pending(obj)
 
-    def get_fields(self, request: HttpRequest, obj: RewardRule | None = None) -> Any:
-        if obj is not None and not self.has_change_permission(request, obj):
-            return self.shown
-        return self.chosen if _type_at_hand(request, obj) else ("rule_type", *self.chosen)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: RewardRule | None = None) -> Any:
-        return () if obj is None else ("rule_type", *self.readonly_fields)
-
-    # Writing, which the form has done by the time the admin believes to begin
-
-    def get_form(
-        self, request: HttpRequest, obj: RewardRule | None = None, change: bool = False, **kw: Any
-    ) -> type[forms.ModelForm[RewardRule]]:
-        form = super().get_form(request, obj, change, **kw)
-        context = {
-            "author": request.user,
-            "today": business_today(),
-            "rule_type": _type_at_hand(request, obj),
-        }
-        return type("RuleForm", (form,), context)
-
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Begin with what the rule says now, from tomorrow on or after all that is to come."""
-        today = business_today()
-        rule_type = _type_at_hand(request, None)
-        latest = latest_version(rule_type=rule_type) if rule_type else None
-        if latest is None:
-            return {"starts_on": today + ONE_DAY}
-        return {
-            "threshold": latest.threshold,
-            "points": latest.points,
-            "is_active": latest.is_active,
-            "starts_on": max(today, latest.starts_on) + ONE_DAY,
-        }
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Do nothing: the form's validation has had the version written."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Do nothing: a version has no related rows."""
-
-    def response_add(
-        self, request: HttpRequest, obj: RewardRule, post_url_continue: str | None = None
-    ) -> HttpResponse:
-        messages.success(request, f"{obj.get_rule_type_display()}: {summary(obj)}.")
-        return self.response_post_save_add(request, obj)
-
-    def response_change(self, request: HttpRequest, obj: RewardRule) -> HttpResponse:
-        messages.success(request, f"{obj.get_rule_type_display()}, changed: {summary(obj)}.")
-        return self.response_post_save_change(request, obj)
-
-    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
-        messages.success(request, f"Withdrawn: {obj_display}.")
-        return HttpResponseRedirect(reverse("admin:rewards_rewardrule_changelist"))
-
-    def delete_model(self, request: HttpRequest, obj: RewardRule) -> None:
-        rules.withdraw(rule=obj, today=business_today())
-
-    def delete_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        try:
-            return super().delete_view(
-                request, object_id, {"title": "Withdraw this version?"} | (extra_context or {})
-            )
-        except RuleRefused as refusal:
-            # Its first day came between the question and the answer.
-            messages.error(request, str(refusal))
-            return HttpResponseRedirect(
-                reverse("admin:rewards_rewardrule_change", args=[object_id])
-            )
-
-    # The log, with values
-
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        if add:
-            return f"Written: {summary(form.version)}."
-        return f"Was: {form.before}. Now: {summary(form.version)}."
-
-    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
-        (rule,) = queryset
-        assert request.user.pk is not None  # noqa: S101 - tells the type checker
-        return LogEntry.objects.log_actions(
-            user_id=request.user.pk,
-            queryset=[rule],
-            action_flag=DELETION,
-            change_message=f"Withdrawn: {summary(rule)}.",
-        )
-
-    # Pages
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Show the four rules, which need no list to be found in."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show a card for each rule type."""
+        require(self.has_view_permission(request))
         if request.GET:
             raise DisallowedModelAdminLookup("The rules are not filtered.")
-        context = {
-            "title": "Rules",
-            "opts": self.opts,
-            "cards": rule_cards(business_today()),
-            "has_add_permission": False,  # each card has its own way to write a version
-            "may_write": self.has_add_permission(request),
-            "may_change": self.has_change_permission(request),
-            "may_withdraw": self.has_delete_permission(request),
-        }
-        return TemplateResponse(
+        return page(
+            self,
             request,
-            "admin/rewards/rewardrule/rules.html",
-            self.admin_site.each_context(request) | context | (extra_context or {}),
+            "rewardrule/rules.html",
+            title="Rules",
+            cards=rule_cards(business_today()),
+            may_add=self.has_add_permission(request),
+            may_change=self.has_change_permission(request),
+            may_withdraw=self.has_delete_permission(request),
         )
 
-    def changeform_view(
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Write the next version of the rule type in the address."""
+        require(self.has_add_permission(request))
+        rule_type = request.GET.get("rule_type", "")
+        if rule_type not in RuleType.values:
+            return _to_the_rules()
+        return self._edit(request, RuleType(rule_type), None)
+
+    def change_view(
         self,
         request: HttpRequest,
-        object_id: str | None = None,
+        object_id: str,
         form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+        extra_context: Any = None,
     ) -> HttpResponse:
-        rule = None if object_id is None else self.get_object(request, object_id)
-        rule_type = _type_at_hand(request, rule)
-        card = rule_card(rule_type, business_today()) if rule_type else None
-        context: dict[str, Any] = {
-            "show_save_and_add_another": False,
-            "show_save_and_continue": False,
-            "show_delete": False,  # the page has its own words for it
-            "title": f"Change: {rule_type.label}" if rule_type else "Write a version of a rule",
-            "card": card,
-            "spans": LOOKBACKS,
-            "next_version": 1 + len(card.history) if card else 1,
-        }
-        if rule is not None:
-            context |= {"title": str(rule), "is_pending": _has_not_begun(rule)}
-        return super().changeform_view(
-            request, object_id, form_url, context | (extra_context or {})
+        """Change a version that has not begun; show any other."""
+        version = row_or_404(self, request, object_id)
+        if self.has_change_permission(request, version):
+            return self._edit(request, RuleType(version.rule_type), version)
+        require(request.method != "POST" and self.has_view_permission(request, version))
+        return page(
+            self,
+            request,
+            "rewardrule/version.html",
+            title=str(version),
+            original=version,
+            is_pending=_is_pending(version),
+            may_add=self.has_add_permission(request),
+            card=rule_card(RuleType(version.rule_type), business_today()),
+            details=[
+                ("Threshold", version.asks),
+                ("Points", format_number(version.points)),
+                ("First day", str(version.starts_on)),
+                ("Active", "yes" if version.is_active else "no, the rule is paused"),
+                ("Why", version.reason),
+                ("Written by", author(version)),
+                ("Written at", format_datetime(version.created_at)),
+            ],
         )
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: Any = None
     ) -> HttpResponse:
-        form = context["adminform"].form
-        if form.is_bound and form.preview_days and not form.errors:
-            version = form.version
-            try:
-                preview = preview_rule(
-                    rule_type=RuleType(version.rule_type),
-                    threshold=version.threshold,
-                    points=version.points,
-                    is_active=version.is_active,
-                    days=form.preview_days,
-                    today=business_today(),
+        """Ask, then withdraw a version that has not begun."""
+        version = row_or_404(self, request, object_id)
+        require(self.has_delete_permission(request, version))
+        if request.method == "POST":
+            self._withdraw(request, version)
+            return _to_the_rules()
+        latest = latest_version(rule_type=RuleType(version.rule_type))
+        return page(
+            self,
+            request,
+            "rewardrule/withdraw.html",
+            title="Withdraw this version?",
+            original=version,
+            version_token=version_token(latest),
+        )
+
+    def _edit(
+        self, request: HttpRequest, rule_type: RuleType, version: RewardRule | None
+    ) -> HttpResponse:
+        today = business_today()
+        form = RuleForm(
+            request.POST or None,
+            rule_type=rule_type,
+            initial=initial_values(rule_type, version, today),
+        )
+        preview = None
+        if form.is_valid() and self._write(request, rule_type, version, form):
+            if form.preview_days is None:
+                return _to_the_rules()
+            preview = _preview(request, rule_type, form)
+        return page(
+            self,
+            request,
+            "rewardrule/edit.html",
+            title=str(version) if version else f"Change: {rule_type.label}",
+            original=version,
+            card=rule_card(rule_type, today),
+            form=form,
+            lookbacks=LOOKBACKS,
+            preview=preview,
+            media=self.media + form.media,
+            may_withdraw=version is not None and self.has_delete_permission(request, version),
+        )
+
+    def _write(
+        self, request: HttpRequest, rule_type: RuleType, version: RewardRule | None, form: RuleForm
+    ) -> bool:
+        """Write a version, or for a preview only try to; a refusal is an error of the form."""
+        parameters = form.parameters() | {
+            "today": business_today(),
+            "author": cast(User, request.user),
+            "is_dry_run": form.preview_days is not None,
+        }
+        try:
+            with transaction.atomic():
+                if version is None:
+                    report = rules.set_rule(rule_type=rule_type, **parameters)
+                    if not report.is_new:
+                        raise RuleRefused("This version exists already.")
+                    written, message = report.version, f"Written: {summary(report.version)}."
+                else:
+                    written = rules.change_pending(rule=version, **parameters)
+                    message = f"Was: {summary(version)}. Now: {summary(written)}."
+                if form.preview_days is None:
+                    log = self.log_change if version else self.log_addition
+                    log(request, written, message)
+                    messages.success(request, f"{rule_type.label}: {summary(written)}.")
+        except RuleChanged:
+            form.add_error(None, _stale_page_error(rule_type))
+        except InvalidStartDate as refusal:
+            form.add_error("starts_on", str(refusal))
+        except RuleRefused as refusal:
+            form.add_error(None, str(refusal))
+        return form.is_valid()
+
+    def _withdraw(self, request: HttpRequest, version: RewardRule) -> None:
+        try:
+            with transaction.atomic():
+                LogEntry.objects.log_actions(
+                    user_id=cast(User, request.user).pk,
+                    queryset=[version],
+                    action_flag=DELETION,
+                    change_message=f"Withdrawn: {summary(version)}.",
                 )
-            except QueryTimedOut as refusal:
-                messages.warning(request, str(refusal).capitalize())
-            else:
-                context["preview"] = shown(preview)
-        return super().render_change_form(request, context, *args, **kwargs)
+                rules.withdraw(
+                    rule=version,
+                    today=business_today(),
+                    expected_token=request.POST.get("version_token", ""),
+                )
+        except RuleChanged:
+            messages.error(request, _stale_page_error(RuleType(version.rule_type)))
+        except RuleRefused as refusal:
+            messages.error(request, str(refusal))
+        else:
+            messages.success(request, f"Withdrawn: {version}.")
 
 
-def _type_at_hand(request: HttpRequest, rule: RewardRule | None) -> RuleType | None:
-    """Return the type that a page is about; None where it has to be chosen yet."""
-    chosen = rule.rule_type if rule is not None else request.GET.get("rule_type", "")
-    return RuleType(chosen) if chosen in RuleType.values else None
+def _preview(request: HttpRequest, rule_type: RuleType, form: RuleForm) -> dict[str, Any] | None:
+    values = form.cleaned_data
+    try:
+        return preview_context(
+            preview_rule(
+                rule_type=rule_type,
+                threshold=values["threshold"],
+                points=values["points"],
+                is_active=values["is_active"],
+                days=form.preview_days or LOOKBACKS[0],
+                today=business_today(),
+            )
+        )
+    except QueryTimedOut as refusal:
+        messages.warning(request, str(refusal))
+        return None
 
 
-def _has_not_begun(rule: RewardRule | None) -> bool:
-    return rule is None or rule.starts_on > business_today()
+def _stale_page_error(rule_type: RuleType) -> str:
+    """Return who changed a rule last, when, and what it says now: the log has withdrawals too."""
+    version = latest_version(rule_type=rule_type)
+    entry = (
+        LogEntry.objects.filter(
+            content_type=ContentType.objects.get_for_model(RewardRule),
+            object_repr__startswith=f"{rule_type.label} from ",
+        )
+        .select_related("user")
+        .first()
+    )
+    if entry is not None and (version is None or entry.action_time >= version.created_at):
+        who, when = str(entry.user), entry.action_time
+    elif version is not None:
+        who, when = author(version), version.created_at
+    else:
+        return "This rule has changed since you opened this page; reload it."
+    now = summary(version) if version else "nothing"
+    return (
+        f"This rule was changed by {who} at {format_datetime(when)}; its latest version says: "
+        f"{now}. Reload this page and make your change again."
+    )
+
+
+def _to_the_rules() -> HttpResponseRedirect:
+    return HttpResponseRedirect(reverse("admin:rewards_rewardrule_changelist"))
+
+
+def _is_pending(version: RewardRule | None) -> bool:
+    return version is None or version.starts_on > business_today()

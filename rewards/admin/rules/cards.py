@@ -1,4 +1,4 @@
-"""The rules as a person thinks of them: for each type what counts now, what comes, what was."""
+"""Each rule type on a card: what is in force, what comes next, what was before."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from typing import Any
 from django.urls import reverse
 
 from rewards.admin.formatting import format_datetime
-from rewards.admin.rules.form import writer
 from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
 from rewards.models import RewardRule
+from rewards.wording import count
 
-STATES = {
+STATE_COLOURS = {
     "in force": "success",
     "paused": "warning",
     "not begun": "info",
     "not set up": "default",
 }
-"""What may be said of a rule, or of a version, and the colour it is said in."""
+"""The states of a rule and of its versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +31,16 @@ class RuleCard:
     state: str
     colour: str
     current: RewardRule | None
-    """The version that counts today, paused or not."""
-    coming: list[RewardRule]
-    """Versions to come, the next one first."""
+    """The version in force today, paused or not."""
+    pending: list[RewardRule]
+    """Versions that have not begun, in order."""
     history: list[dict[str, Any]]
-    """All versions, the latest first."""
+    """All versions, the latest first, each with its days and its author."""
     change_url: str
 
 
 def rule_cards(today: date) -> list[RuleCard]:
-    """Return a card for each rule type, from one query for all versions there are."""
+    """Return a card for each rule type. One query."""
     versions: defaultdict[str, list[RewardRule]] = defaultdict(list)
     for version in RewardRule.objects.select_related("created_by").order_by("-starts_on"):
         versions[version.rule_type].append(version)
@@ -48,32 +48,44 @@ def rule_cards(today: date) -> list[RuleCard]:
 
 
 def rule_card(rule_type: RuleType, today: date) -> RuleCard:
-    """Return the card of one rule type."""
     versions = RewardRule.objects.filter(rule_type=rule_type).select_related("created_by")
     return _card(rule_type, list(versions.order_by("-starts_on")), today)
 
 
-def change_url(rule_type: RuleType) -> str:
-    """Return where the next version of a rule is written."""
-    return f"{reverse('admin:rewards_rewardrule_add')}?rule_type={rule_type}"
+def summary(version: RewardRule) -> str:
+    """Return the parameters of a version in one line."""
+    reason = f"; why: {version.reason}" if version.reason else ""
+    return (
+        f"{version.asks} for {count(version.points, 'point')}, "
+        f"{'active' if version.is_active else 'paused'}, from {version.starts_on}{reason}"
+    )
+
+
+def author(version: RewardRule) -> str:
+    return str(version.created_by or "the command line")
 
 
 def _card(rule_type: RuleType, versions: list[RewardRule], today: date) -> RuleCard:
-    begun = [version for version in versions if version.starts_on <= today]
-    current = begun[0] if begun else None
-    coming = [version for version in versions if version.starts_on > today][::-1]
+    current = next((version for version in versions if version.starts_on <= today), None)
     state = _state(current, current, today) if current else "not set up"
+    # A version ends on the day before the next one.
+    ends = ["open", *(f"{later.starts_on - ONE_DAY}" for later, _ in pairwise(versions))]
     return RuleCard(
         rule_type=rule_type,
         state=state,
-        colour=STATES[state],
+        colour=STATE_COLOURS[state],
         current=current,
-        coming=coming,
+        pending=[version for version in reversed(versions) if version.starts_on > today],
         history=[
-            _entry(version, until, _state(version, current, today))
-            for until, version in _with_ends(versions)
+            {
+                "version": version,
+                "days": f"{version.starts_on} – {end}",  # noqa: RUF001 - a range
+                "written": f"{_history_state(version, current, today)}; by {author(version)} at "
+                f"{format_datetime(version.created_at)}",
+            }
+            for end, version in zip(ends, versions, strict=False)
         ],
-        change_url=change_url(rule_type),
+        change_url=f"{reverse('admin:rewards_rewardrule_add')}?rule_type={rule_type}",
     )
 
 
@@ -85,16 +97,6 @@ def _state(version: RewardRule, current: RewardRule | None, today: date) -> str:
     return "in force" if version.is_active else "paused"
 
 
-def _with_ends(versions: list[RewardRule]) -> list[tuple[date | None, RewardRule]]:
-    """Pair versions, latest first, with their last days; None for the one without a next."""
-    ends = [later.starts_on - ONE_DAY for later, _ in pairwise(versions)]
-    return list(zip([None, *ends], versions, strict=False))
-
-
-def _entry(version: RewardRule, until: date | None, state: str) -> dict[str, Any]:
-    pause = "" if version.is_active or state == "paused" else ", paused"
-    return {
-        "version": version,
-        "days": f"{version.starts_on} – {until or 'open'}",  # noqa: RUF001 - a range
-        "written": f"{state}{pause}; by {writer(version)} at {format_datetime(version.created_at)}",
-    }
+def _history_state(version: RewardRule, current: RewardRule | None, today: date) -> str:
+    state = _state(version, current, today)
+    return state if version.is_active or state == "paused" else f"{state}, paused"

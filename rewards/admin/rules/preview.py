@@ -1,13 +1,12 @@
-"""How a preview is shown: figures, a chart, a table, and the names of those concerned."""
+"""The context of a preview: figures, a chart, a table, and the hosts that gain or lose."""
 
 import json
 from typing import Any
 
 from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
 
-from rewards.admin.formatting import format_number, format_threshold, host_link
-from rewards.choices import RULE_TYPE_SPECS, Cadence
+from rewards.admin.formatting import format_number, host_link
+from rewards.choices import RULE_TYPE_SPECS
 from rewards.engine.values import Rule
 from rewards.reports.preview import Preview, PreviewCounts
 from rewards.selectors.distribution import MatchingHosts
@@ -25,42 +24,44 @@ COLUMNS = {
 }
 
 
-def shown(preview: Preview) -> dict[str, Any]:
-    """Return what the page of a change shows of its preview."""
-    is_weekly = RULE_TYPE_SPECS[preview.rule_type].cadence == Cadence.WEEKLY
-    total = preview.total
+def preview_context(preview: Preview) -> dict[str, Any]:
+    per_period = RULE_TYPE_SPECS[preview.rule_type].per_period
+    total, periods = preview.total, len(preview.periods)
     return {
         "first": preview.first,
         "last": preview.last,
-        "unit": "week" if is_weekly else "day",
-        "periods": len(preview.periods),
+        "unit": per_period.removeprefix("a "),
+        "periods": periods,
         "is_empty": not total.hosts,
-        "in_force": _terms(preview.in_force),
+        "in_force": _pays(preview.in_force),
         "figures": [
             _figure("Awards", total.awards_now, total.awards_then),
             _figure("Points, the cost", total.points_now, total.points_then),
             _figure(
-                f"Points a {'week' if is_weekly else 'day'}",
-                round(total.points_now / len(preview.periods)),
-                round(total.points_then / len(preview.periods)),
+                f"Points {per_period}",
+                round(total.points_now / periods),
+                round(total.points_then / periods),
             ),
         ],
-        "gaining": _hosts(preview.gaining),
-        "losing": _hosts(preview.losing),
-        "just_missed": format_number(total.just_missed),
+        "changes": [
+            ("Would gain", _hosts(preview.gaining)),
+            ("Would lose", _hosts(preview.losing)),
+        ],
+        "just_missed": count(total.just_missed, "time"),
         "chart": json.dumps(_chart(preview)),
         "table": {
-            "headers": ["Week of" if is_weekly else "Business day", *COLUMNS.values()],
+            "headers": [per_period.removeprefix("a ").capitalize(), *COLUMNS.values()],
             "rows": [_row(str(day), counts) for day, counts in preview.periods.items()],
             "total": _row("In all", total),
         },
     }
 
 
-def _terms(rule: Rule | None) -> str:
+def _pays(rule: Rule | None) -> str:
     if rule is None:
         return ""
-    return f"{format_threshold(rule.rule_type, rule.threshold)} for {count(rule.points, 'point')}"
+    threshold = RULE_TYPE_SPECS[rule.rule_type].format_threshold(rule.threshold)
+    return f"{threshold} for {count(rule.points, 'point')}"
 
 
 def _figure(title: str, now: int, then: int) -> dict[str, str]:
@@ -75,21 +76,17 @@ def _figure(title: str, now: int, then: int) -> dict[str, str]:
 
 def _hosts(matching: MatchingHosts) -> dict[str, Any]:
     return {
-        "hosts": matching.hosts,
-        "named": _named(matching),
+        "number": count(matching.hosts, "host") if matching.hosts else "",
+        "named": format_html_join(
+            ", ",
+            "{} ({}×)",  # noqa: RUF001 - times
+            (
+                (host_link(host.user_id, host.external_id), format_number(host.periods))
+                for host in matching.most_often
+            ),
+        ),
         "more": matching.hosts - len(matching.most_often),
     }
-
-
-def _named(matching: MatchingHosts) -> SafeString:
-    return format_html_join(
-        ", ",
-        "{} ({}×)",  # noqa: RUF001 - times
-        (
-            (host_link(host.user_id, host.external_id), format_number(host.periods))
-            for host in matching.most_often
-        ),
-    )
 
 
 def _row(label: str, counts: PreviewCounts) -> list[str]:
@@ -102,16 +99,14 @@ def _chart(preview: Preview) -> dict[str, Any]:
         "labels": [f"{day:%d %b}" for day in preview.periods],
         "datasets": [
             {
-                "label": "Points under the rule in force",
-                "data": [counts.points_now for counts in preview.periods.values()],
-                "backgroundColor": "var(--color-base-400)",
+                "label": label,
+                "data": [getattr(counts, field) for counts in preview.periods.values()],
+                "backgroundColor": f"var(--color-{colour})",
                 **bars,
-            },
-            {
-                "label": "Points under the change",
-                "data": [counts.points_then for counts in preview.periods.values()],
-                "backgroundColor": "var(--color-primary-600)",
-                **bars,
-            },
+            }
+            for label, field, colour in (
+                ("Points under the rule in force", "points_now", "base-400"),
+                ("Points under the change", "points_then", "primary-600"),
+            )
         ],
     }

@@ -1,0 +1,50 @@
+"""What the admin's log says: each change with both values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model, QuerySet
+
+from rewards.admin.formatting import format_datetime
+
+
+def describe_changes(changes: Mapping[str, tuple[object, object]]) -> str:
+    """Return the changes of `field label -> (value before, value now)` in a sentence."""
+    parts = [
+        f"{label}: was {_shown(before)}, now {_shown(now)}"
+        for label, (before, now) in changes.items()
+    ]
+    return f"{'; '.join(parts)}." if parts else "Nothing changed."
+
+
+def describe_form(form: Any) -> str:
+    """Return what a form changed, but no password."""
+    if "password" in form.changed_data:
+        return "Password changed."
+    return describe_changes(
+        {
+            str(form[name].label): (form.initial.get(name), form.cleaned_data[name])
+            for name in form.changed_data
+        }
+    )
+
+
+def last_entry(row: Model) -> str:
+    """Return who changed `row` last according to the log, and when."""
+    entry = (
+        LogEntry.objects.filter(
+            content_type=ContentType.objects.get_for_model(row, for_concrete_model=False),
+            object_id=row.pk,
+        )
+        .select_related("user")
+        .first()
+    )
+    return f"{entry.user}, {format_datetime(entry.action_time)}" if entry else "none"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list | QuerySet):
+        return ", ".join(sorted(str(item) for item in value)) or "none"
+    return "none" if value in (None, "") else str(value)
