@@ -70,7 +70,7 @@ UNFOLD: dict[str, Any] = {
                 "title": "Activity",
                 "items": [
                     _page("Daily activity", "calendar_month", "dailyactivity"),
-                    _page("Events", "bolt", "activityevent"),
+                    _page("Activity events", "bolt", "activityevent"),
                 ],
             },
             {
@@ -78,9 +78,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _superuser_page("Staff", "badge", "rewards_user_changelist"),
                     _superuser_page("Groups", "group", "auth_group_changelist"),
-                    _superuser_page(
-                        "Schedule", "schedule", "django_celery_beat_periodictask_changelist"
-                    ),
+                    _superuser_page("Schedule", "schedule", "rewards_schedule_changelist"),
                 ],
             },
         ]

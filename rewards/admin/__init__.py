@@ -1,23 +1,23 @@
-"""The admin: where people write rules, and read all else."""
+"""The admin: staff write rules here, and read everything else."""
 
 from rewards.admin.activity import ActivityEventAdmin, DailyActivityAdmin
 from rewards.admin.hosts.admin import HostAdmin
-from rewards.admin.ledger.awards import LedgerAdmin
+from rewards.admin.ledger.awards import AwardAdmin
 from rewards.admin.ledger.scores import ScoreAdmin
 from rewards.admin.rules.admin import RuleAdmin
 from rewards.admin.runs.admin import RunAdmin
 from rewards.admin.schedule import ScheduleAdmin
-from rewards.admin.staff import StaffAdmin, StaffGroupAdmin
+from rewards.admin.staff import GroupAdmin, StaffAdmin
 
 __all__ = [
     "ActivityEventAdmin",
+    "AwardAdmin",
     "DailyActivityAdmin",
+    "GroupAdmin",
     "HostAdmin",
-    "LedgerAdmin",
     "RuleAdmin",
     "RunAdmin",
     "ScheduleAdmin",
     "ScoreAdmin",
     "StaffAdmin",
-    "StaffGroupAdmin",
 ]

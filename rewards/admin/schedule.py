@@ -1,12 +1,11 @@
-"""When beat rings: how often, or not at all.
+"""How often beat checks what is due, or that it does not.
 
-Beat's own pages could start any task with any arguments, at times that never come or that clocks
-skip. What is due stands in the database, so that nobody needs more than a tick.
+The pages of django-celery-beat could start any task with any arguments, at times that never come
+or that a change of the clocks skips. The database knows what is due, so one interval is enough.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from django_celery_beat.models import (
@@ -20,28 +19,29 @@ from django_celery_beat.models import (
 from rewards.admin.big_list import BigListAdmin
 from rewards.admin.fields import WholeNumberField
 from rewards.admin.formatting import format_datetime, format_number
-from rewards.admin.staff import changes
-
-MOST_MINUTES = 60
-"""Less often than hourly, and a day would be paid late without anyone knowing why."""
+from rewards.admin.locking import LockedModelForm
+from rewards.admin.log import describe_form
+from rewards.models import Schedule
+from rewards.services.schedule import MAX_MINUTES, set_schedule
 
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)
 
 
-class ScheduleForm(forms.ModelForm[PeriodicTask]):
-    """Asks how often, and for nothing else of all that beat could do."""
+class ScheduleForm(LockedModelForm[Schedule]):
+    token_fields = ("enabled", "interval")
 
     minutes = WholeNumberField(
         label="Every so many minutes",
-        least=1,
-        most=MOST_MINUTES,
-        help_text=f"1–{MOST_MINUTES}; each time, whatever is due is awarded.",  # noqa: RUF001 - a range
+        min_value=1,
+        max_value=MAX_MINUTES,
+        help_text=f"1–{MAX_MINUTES}; each time, whatever is due is awarded.",  # noqa: RUF001 - a range
     )
 
     class Meta:
-        model = PeriodicTask
+        model = Schedule
         fields = ("enabled",)
+        help_texts: ClassVar = {"enabled": "If off, nothing is awarded on schedule."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,47 +49,41 @@ class ScheduleForm(forms.ModelForm[PeriodicTask]):
         if interval is not None and interval.period == IntervalSchedule.MINUTES:
             self.initial["minutes"] = interval.every
 
-    def save(self, commit: bool = True) -> Any:
-        self.instance.interval, _ = IntervalSchedule.objects.get_or_create(
-            every=self.cleaned_data["minutes"], period=IntervalSchedule.MINUTES
-        )
-        return super().save(commit)
 
-
-@admin.register(PeriodicTask)
-class ScheduleAdmin(BigListAdmin[PeriodicTask]):
+@admin.register(Schedule)
+class ScheduleAdmin(BigListAdmin[Schedule]):
     form = ScheduleForm
-    list_title = "Schedule"
-    list_display = ("name", "interval", "enabled", "last_rung")
+    list_display = ("name", "interval", "enabled", "last_run")
     ordering = ("name",)
     actions = None
-    fieldsets = (
-        (None, {"fields": ("name", "task", "enabled", "minutes")}),
-        ("Past", {"fields": ("last_rung", "times")}),
-    )
-    readonly_fields = ("name", "task", "last_rung", "times")
+    fields = ("enabled", "minutes", "last_run", "run_count")
+    readonly_fields = ("last_run", "run_count")
 
-    @admin.display(description="last rung at", empty_value="never")
-    def last_rung(self, task: PeriodicTask) -> str | None:
-        return format_datetime(task.last_run_at)
+    @admin.display(description="last run")
+    def last_run(self, schedule: Schedule) -> str:
+        return format_datetime(schedule.last_run_at) or "never"
 
-    @admin.display(description="times rung")
-    def times(self, task: PeriodicTask) -> str:
-        return format_number(task.total_run_count)
+    @admin.display(description="runs so far")
+    def run_count(self, schedule: Schedule) -> str:
+        return format_number(schedule.total_run_count)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        chosen = form.cleaned_data
+        set_schedule(schedule=obj, minutes=chosen["minutes"], is_enabled=chosen["enabled"])
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
     ) -> Any:
-        return changes(form)
+        return describe_form(form)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: PeriodicTask | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         return False
 
-    def has_view_permission(self, request: HttpRequest, obj: PeriodicTask | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
 
-    def has_change_permission(self, request: HttpRequest, obj: PeriodicTask | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Schedule | None = None) -> bool:
         return self.has_view_permission(request)

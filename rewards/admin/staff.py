@@ -1,4 +1,7 @@
-"""Those who may sign in here; only superusers decide who, and what they may do."""
+"""Staff and their groups: only superusers see and change them.
+
+Saving is left to Django's own admin of users and groups.
+"""
 
 from typing import Any, TypeVar
 
@@ -10,15 +13,17 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from rewards.admin.big_list import BigListAdmin
-from rewards.admin.formatting import format_datetime
+from rewards.admin.formatting import NOTHING, format_datetime
+from rewards.admin.locking import LockedModelForm
+from rewards.admin.log import describe_form
 from rewards.admin.theme import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from rewards.models import User
 
 Row = TypeVar("Row", bound=Model)
 
 
-class SuperuserOnly(BigListAdmin[Row]):
-    """An admin that could hand out rights, and so is for those who have them all."""
+class SuperuserAdmin(BigListAdmin[Row]):
+    """An admin that grants permissions, and so is for superusers only."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)
@@ -29,14 +34,28 @@ class SuperuserOnly(BigListAdmin[Row]):
     def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
         return self.has_add_permission(request)
 
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        return "Added." if add else describe_form(form)
+
+
+class StaffForm(LockedModelForm[User], UserChangeForm):  # type: ignore[type-arg] # not at run time
+    pass
+
+
+class NewStaffForm(UserCreationForm):  # type: ignore[type-arg] # not at run time
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance.is_staff = True
+
 
 @admin.register(User)
-class StaffAdmin(BaseUserAdmin[User], SuperuserOnly[User]):
-    form = UserChangeForm  # type: ignore[assignment] # generic in the stubs, not at run time
-    add_form = UserCreationForm
+class StaffAdmin(BaseUserAdmin[User], SuperuserAdmin[User]):
+    form = StaffForm
+    add_form = NewStaffForm
     change_password_form = AdminPasswordChangeForm
 
-    list_title = "Staff"
     lookups = frozenset({"is_superuser__exact", "is_active__exact"})
     actions = None
     list_display = ("username", "full_name", "email", "is_superuser", "is_active", "last_seen")
@@ -47,19 +66,19 @@ class StaffAdmin(BaseUserAdmin[User], SuperuserOnly[User]):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
-        # Rights come with groups, so that they have names; none are given one by one.
-        ("Rights", {"fields": ("is_active", "is_superuser", "groups")}),
+        # Permissions come with groups, so that they have names.
+        ("Permissions", {"fields": ("is_active", "is_superuser", "groups")}),
         ("Dates", {"fields": ("last_seen", "known_since")}),
     )
     filter_horizontal = ()  # the theme's two lists are wider than the page
 
     @admin.display(description="name")
     def full_name(self, user: User) -> str:
-        return user.get_full_name() or "–"  # noqa: RUF001 - nothing to show
+        return user.get_full_name() or NOTHING
 
-    @admin.display(description="last login", empty_value="never")
-    def last_seen(self, user: User) -> str | None:
-        return format_datetime(user.last_login)
+    @admin.display(description="last login")
+    def last_seen(self, user: User) -> str:
+        return format_datetime(user.last_login) or "never"
 
     @admin.display(description="known since")
     def known_since(self, user: User) -> str | None:
@@ -72,53 +91,30 @@ class StaffAdmin(BaseUserAdmin[User], SuperuserOnly[User]):
         return super().get_queryset(request).filter(is_staff=True)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Nobody deletes staff: their entries in the log would go with them."""
+        """Nobody deletes staff: their entries in the log would be deleted too."""
         return False
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        # Whoever takes the last superuser's rights away must be another superuser.
+        # Only another superuser takes a superuser's permissions away, so that one remains.
         own = ("is_active", "is_superuser") if obj is not None and obj == request.user else ()
         return ("last_seen", "known_since", *own)
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        obj.is_staff = True
-        super().save_model(request, obj, form, change)
-
-    def construct_change_message(
-        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
-    ) -> Any:
-        if add:
-            return "Added."
-        return changes(form)
 
 
 admin.site.unregister(Group)
 
 
-@admin.register(Group)
-class StaffGroupAdmin(BaseGroupAdmin, SuperuserOnly[Group]):
-    """Joining a group is being given its rights, and so is editing one."""
+class GroupForm(LockedModelForm[Group]):
+    class Meta:
+        model = Group
+        fields = ("name", "permissions")
 
-    list_title = "Groups"
+
+@admin.register(Group)
+class GroupAdmin(BaseGroupAdmin, SuperuserAdmin[Group]):
+    """The members of a group have its permissions."""
+
+    form = GroupForm
     filter_horizontal = ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return self.has_add_permission(request)
-
-
-def changes(form: Any) -> str:
-    """Return what a form changed, with old and new values; of a password only that it did."""
-    parts = []
-    for name in form.changed_data:
-        if "password" in name:
-            parts.append("password changed")
-        else:
-            before, after = _shown(form.initial.get(name)), _shown(form.cleaned_data[name])
-            parts.append(f"{name}: was {before}, now {after}")
-    return "; ".join(parts) or "Nothing changed."
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list | QuerySet):
-        return ", ".join(sorted(str(item) for item in value)) or "none"
-    return "none" if value in (None, "") else str(value)
