@@ -1,10 +1,16 @@
-"""What hosts did, event by event and day by day: for reading only."""
+"""Activity, event by event and day by day. Read-only."""
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
 
 from rewards.admin.day_filter import DayRangeFilter
-from rewards.admin.formatting import format_datetime, format_duration, format_number, host_link
+from rewards.admin.formatting import (
+    NOTHING,
+    format_datetime,
+    format_duration,
+    format_number,
+    host_link,
+)
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.choices import ActivityKind
 from rewards.models import ActivityEvent, DailyActivity
@@ -12,9 +18,8 @@ from rewards.models import ActivityEvent, DailyActivity
 
 @admin.register(DailyActivity)
 class DailyActivityAdmin(HostSearchAdmin[DailyActivity]):
-    list_title = "Daily activity"
     day_field = "date"
-    # The whole of the index rewards_dailyactivity_once_per_day, backwards.
+    # The index rewards_dailyactivity_once_per_day, backwards.
     ordering = ("-date", "-user_id")
     lookups = frozenset({"date_from", "date_to"})
 
@@ -38,21 +43,19 @@ class DailyActivityAdmin(HostSearchAdmin[DailyActivity]):
 
     @admin.display(description="completed audio calls")
     def audio(self, activity: DailyActivity) -> str:
-        return calls(activity.audio_calls, activity.audio_seconds)
+        return _calls(activity.audio_calls, activity.audio_seconds)
 
     @admin.display(description="completed video calls")
     def video(self, activity: DailyActivity) -> str:
-        return calls(activity.video_calls, activity.video_seconds)
+        return _calls(activity.video_calls, activity.video_seconds)
 
 
-def calls(count: int, seconds: int) -> str:
-    """Return how many calls there were, and how long they lasted together."""
-    return f"{format_number(count)} ({format_duration(seconds)})" if count else "0"
+def _calls(number: int, seconds: int) -> str:
+    return f"{number:,} ({format_duration(seconds)})" if number else "0"
 
 
 @admin.register(ActivityEvent)
 class ActivityEventAdmin(HostSearchAdmin[ActivityEvent]):
-    list_title = "Activity events"
     day_field = "business_date"
     # The index rewards_activityevent_by_day, backwards; ties are one host's events of one day.
     ordering = ("-business_date", "-user_id", "-pk")
@@ -79,7 +82,7 @@ class ActivityEventAdmin(HostSearchAdmin[ActivityEvent]):
     def occurred(self, event: ActivityEvent) -> str | None:
         return format_datetime(event.occurred_at)
 
-    @admin.display(description="lasted", empty_value="–")  # noqa: RUF001 - nothing to show
+    @admin.display(description="lasted", empty_value=NOTHING)
     def lasted(self, event: ActivityEvent) -> str | None:
         return None if event.kind == ActivityKind.LOGIN else format_duration(event.duration_seconds)
 

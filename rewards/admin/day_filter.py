@@ -1,4 +1,4 @@
-"""Filtering by days: from one to another, and the latest ones when nothing is asked for."""
+"""A filter by a range of days; by default the latest ones."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -15,14 +15,14 @@ from rewards.engine.business_days import FIRST_MONDAY, parse_day
 
 
 class DayRangeFilter(FieldListFilter):
-    """Two days, both included, either of which may be left open.
+    """Two days, both included, either of which may be empty.
 
-    With neither, and without a search, the list keeps to the latest days there are: so a second
-    filter has a bounded span to look through, and the page says which.
+    With neither, and without a search, the list shows the latest days, so that a second filter
+    reads a bounded range. The page names the range.
     """
 
     latest_days: ClassVar[int | None] = 7
-    """Seven days hold exactly one Monday, and so the awards of a week too. None for all days."""
+    """None for all days. Seven days hold one Monday, and so the awards of one week."""
 
     template = "unfold/filters/filters_date_range.html"
     form_class = RangeDateForm  # the theme adds the scripts it names to the page
@@ -47,7 +47,7 @@ class DayRangeFilter(FieldListFilter):
             and self.is_readable
             and not (self.first or self.last or request.GET.get(SEARCH_VAR))
         ):
-            self._keep_to_the_latest(model, self.latest_days)
+            self._set_latest_days(model, self.latest_days)
 
     def expected_parameters(self) -> list[str | None]:
         return [f"{self.field_path}_from", f"{self.field_path}_to"]
@@ -73,7 +73,7 @@ class DayRangeFilter(FieldListFilter):
 
     @property
     def scope(self) -> str:
-        """Which days the list keeps to, for the reader of the list."""
+        """The days that the list shows, in words."""
         if not self.is_readable:
             return ""
         if self.is_default:
@@ -99,8 +99,8 @@ class DayRangeFilter(FieldListFilter):
             messages.error(self.request, f"Filter “{self.title}”, {end}: {error}")
             return None
 
-    def _keep_to_the_latest(self, model: type[Model], days: int) -> None:
-        """Set the range to the latest days; the end of an index answers which."""
+    def _set_latest_days(self, model: type[Model], days: int) -> None:
+        """Set the range to the latest days, which are read from the end of an index."""
         latest = model._default_manager.aggregate(latest=Max(self.field_path))["latest"]
         if latest is not None:
             self.is_default = True

@@ -1,4 +1,4 @@
-"""Finding the rows of one host in tables whose indexes begin with the day."""
+"""The search for the rows of one host in tables whose indexes begin with the day."""
 
 from typing import ClassVar, TypeVar
 
@@ -16,8 +16,8 @@ Row = TypeVar("Row", bound=Model)
 def rows_of_host(queryset: QuerySet[Row], *, user: int, day_field: str) -> QuerySet[Row]:
     """Return the rows of one host.
 
-    The index that serves them begins with the day, so the days are named one by one: each is a
-    single step into the index, where a condition on the host alone would read all of it.
+    The index begins with the day, so the query names every day, each of which is one index look-up;
+    a condition on the host alone would read the whole index.
     """
     ends = queryset.model._default_manager.aggregate(first=Min(day_field), last=Max(day_field))
     if ends["first"] is None:
@@ -27,10 +27,10 @@ def rows_of_host(queryset: QuerySet[Row], *, user: int, day_field: str) -> Query
 
 
 class HostSearchAdmin(ReadOnlyAdmin[Row]):
-    """A read-only list that is searched by the external id of a host, and by nothing else."""
+    """A read-only list with a search for the external id of a host."""
 
     day_field: ClassVar[str | None] = None
-    """The leading column of the table's index; None where the host itself leads."""
+    """The first column of the table's index; None where that is the host."""
 
     search_fields = ("user__external_id",)
     search_help_text = "External id of a host"

@@ -1,15 +1,18 @@
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
-from rewards.services.runs import opened
 
 from rewards.admin.runs import journal
+from rewards.admin.runs.admin import STATUS_COLOURS
 from rewards.choices import BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.engine.periods import Period, PeriodState
 from rewards.exceptions import QueueUnreachable
 from rewards.models import AwardBatch, AwardRun, RewardRule, ScoreHistory
 from rewards.services import run_requests, worker_queue
+from rewards.services.awarding.lock import period_lock
+from tests.admin.conftest import messages, words
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -44,8 +47,8 @@ def activity(db):
 
 
 @pytest.fixture
-def messages(monkeypatch):
-    """What is sent to the workers."""
+def sent(monkeypatch):
+    """The messages to the workers."""
     sent = []
     monkeypatch.setattr(
         worker_queue, "enqueue", lambda task, *arguments: sent.append((task, *arguments))
@@ -57,11 +60,7 @@ def states(page):
     return {row["key"]: row["state"] for row in page.context["rows"]}
 
 
-def said(page):
-    return [str(message) for message in page.context["messages"]]
-
-
-def test_gaps_are_seen_in_the_journal(client, login, activity):
+def test_the_journal_shows_periods_without_a_run(client, login, activity):
     login("Viewer")
     paid_by = list(RewardRule.objects.values_list("pk", flat=True))
     AwardRunFactory(reference_date=A_MONDAY, events_seen=1, rule_versions=paid_by)
@@ -86,7 +85,7 @@ def test_an_operator_runs_a_date(client, login, activity):
     run = AwardRun.objects.get()
     assert (run.status, run.trigger) == (RunStatus.DONE, RunTrigger.ADMIN)
     assert ScoreHistory.objects.get().points == 10
-    assert said(page) == ["2026-11-16: 10 points in 1 new awards; 1 hosts evaluated."]
+    assert messages(page) == ["2026-11-16: 10 points in 1 new award; 1 host evaluated."]
     assert states(page)["daily 2026-11-16"] == "done"
 
 
@@ -97,10 +96,10 @@ def test_running_a_date_twice_awards_nothing_twice(client, login, activity):
     page = client.post(START, DAY, follow=True)
 
     assert ScoreHistory.objects.count() == 1
-    assert said(page)[-1] == "2026-11-16: 0 points in 0 new awards; 1 hosts evaluated."
+    assert messages(page)[-1] == "2026-11-16: 0 points in 0 new awards; 1 host evaluated."
 
 
-def test_a_gap_is_run_by_the_button_beside_it(client, login, activity):
+def test_a_missing_period_is_run_by_its_button(client, login, activity):
     login("Operator")
     page = client.get(JOURNAL)
 
@@ -115,16 +114,16 @@ def test_what_is_due_is_run_oldest_first(client, login, activity):
 
     page = client.post(START_DUE, follow=True)
 
-    assert [sentence.partition(":")[0] for sentence in said(page)] == [
+    assert [sentence.partition(":")[0] for sentence in messages(page)] == [
         "2026-11-11",
         "week of 2026-11-09",
         "2026-11-16",
     ]
     assert page.context["due"] == 0
-    assert said(client.post(START_DUE, follow=True)) == ["Nothing is due."]
+    assert messages(client.post(START_DUE, follow=True)) == ["Nothing is due."]
 
 
-def test_each_start_leaves_one_entry_in_the_log(client, login, activity):
+def test_each_start_is_logged_once(client, login, activity):
     operator = login("Operator")
 
     client.post(START, DAY)
@@ -143,12 +142,12 @@ def test_each_start_leaves_one_entry_in_the_log(client, login, activity):
         (
             DAY | {"day": "2026-11-18"},
             "day",
-            "Day 2026-11-18 has not ended in UTC; the last closed day is 2026-11-17.",
+            "The day 2026-11-18 has not ended in UTC; the last closed day is 2026-11-17.",
         ),
         (
             DAY | {"day": "2026-11-19"},
             "day",
-            "2026-11-19 is in the future (business date is 2026-11-18, zone UTC).",
+            "2026-11-19 is in the future (the business day is 2026-11-18, zone UTC).",
         ),
         (
             {"cadence": "weekly", "day": "2026-11-11"},
@@ -158,7 +157,7 @@ def test_each_start_leaves_one_entry_in_the_log(client, login, activity):
         (
             {"cadence": "weekly", "day": "2026-11-16"},
             "day",
-            "Week 2026-11-16 has not ended in UTC; the last closed week is 2026-11-09.",
+            "The week 2026-11-16 has not ended in UTC; the last closed week is 2026-11-09.",
         ),
         (
             {"period": "hourly 2026-11-16"},
@@ -167,9 +166,7 @@ def test_each_start_leaves_one_entry_in_the_log(client, login, activity):
         ),
     ],
 )
-def test_a_date_that_cannot_be_run_is_refused_beside_its_field(
-    client, login, activity, data, field, message
-):
+def test_an_invalid_date_is_refused_beside_its_field(client, login, activity, data, field, message):
     login("Operator")
 
     page = client.post(START, data)
@@ -188,7 +185,7 @@ def test_a_run_is_never_started_by_a_link(client, login, activity, address):
     assert not AwardRun.objects.exists()
 
 
-def test_who_may_not_start_is_shown_no_button(client, login, activity):
+def test_a_viewer_sees_no_button(client, login, activity):
     login("Viewer")
 
     page = client.get(JOURNAL).content.decode()
@@ -197,33 +194,31 @@ def test_who_may_not_start_is_shown_no_button(client, login, activity):
     assert "Run what is due" not in page
 
 
-def test_a_large_period_is_handed_to_the_workers(client, login, activity, messages, monkeypatch):
+def test_a_large_period_is_enqueued(client, login, activity, sent, monkeypatch):
     login("Operator")
     monkeypatch.setattr(run_requests, "MAX_HOSTS", 0)
 
     page = client.post(START, DAY, follow=True)
 
     run = AwardRun.objects.get()
-    assert messages == [("award_batches", run.pk)]
+    assert sent == [("award_batches", run.pk)]
     assert run.status == RunStatus.RUNNING
     assert not ScoreHistory.objects.exists()
-    assert "the workers have been asked" in said(page)[0]
+    assert "The workers were notified" in messages(page)[0]
 
 
-def test_much_that_is_due_is_handed_to_the_workers(client, login, activity, messages, monkeypatch):
+def test_many_due_periods_are_enqueued(client, login, activity, sent, monkeypatch):
     login("Operator")
     monkeypatch.setattr(run_requests, "MAX_HOSTS", 1)
 
     client.post(START_DUE)
 
-    assert messages == [("award_due",)]
+    assert sent == [("award_due",)]
     assert not AwardRun.objects.exists()
 
 
 @pytest.mark.parametrize("address", [START, START_DUE])
-def test_no_worker_within_reach_is_said_in_a_sentence(
-    client, login, activity, monkeypatch, address
-):
+def test_an_unreachable_broker_is_reported(client, login, activity, monkeypatch, address):
     def send(*_):
         raise QueueUnreachable("The queue's broker cannot be reached.")
 
@@ -233,10 +228,10 @@ def test_no_worker_within_reach_is_said_in_a_sentence(
 
     page = client.post(address, DAY, follow=True)
 
-    assert said(page) == ["The queue's broker cannot be reached."]
+    assert messages(page) == ["The queue's broker cannot be reached."]
 
 
-def test_how_far_a_run_is_that_is_not_over(client, login, activity):
+def test_an_open_run_shows_its_progress(client, login, activity):
     login("Viewer")
     run = AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
     for after, status in [(0, BatchStatus.DONE), (10, BatchStatus.PENDING)]:
@@ -252,42 +247,79 @@ def test_how_far_a_run_is_that_is_not_over(client, login, activity):
     page = client.get(JOURNAL)
 
     (shown,) = page.context["open_runs"]
-    assert (shown["percent"], shown["is_alive"]) == (50, False)
-    assert shown["text"].startswith("1 of 2 batches, 7 awards since 2026-11-17 00:05:00 UTC")
+    assert (shown["percent"], shown["is_running"]) == (50, False)
+    assert shown["text"].startswith("1 of 2 batches, 7 awards since 2026-11-17 00:05:00 UTC.")
     assert 'hx-trigger="every 3s"' in page.content.decode()
 
 
-def test_a_run_is_alive_while_a_process_holds_it(client, login, activity):
+def test_a_run_is_running_while_a_process_holds_its_lock(client, login, activity):
     login("Viewer")
 
-    with opened(cadence=Cadence.DAILY, reference_date=A_MONDAY, trigger=RunTrigger.COMMAND):
+    AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
+
+    with period_lock(Period(Cadence.DAILY, A_MONDAY), shared=True):
         page = client.get(JOURNAL)
 
-    assert page.context["open_runs"][0]["is_alive"]
+    assert page.context["open_runs"][0]["is_running"]
     assert states(page)["daily 2026-11-16"] == "running"
 
 
-def test_an_empty_installation_has_nothing_to_run(client, login):
+def test_an_empty_database_has_nothing_to_run(client, login):
     login("Operator")
 
     page = client.get(JOURNAL).content.decode()
 
-    assert "No day has activity yet" in page
+    assert "No activity yet. Load some with" in page
     assert 'hx-trigger="every 3s"' not in page
 
 
-@pytest.mark.parametrize("days", [10, 200])
-def test_the_page_costs_the_same_queries_whatever_the_length_of_the_journal(
-    client, login, activity, django_assert_num_queries, days
-):
+def test_each_state_and_status_has_a_colour():
+    assert journal.STATE_COLOURS.keys() == set(PeriodState)
+    assert STATUS_COLOURS.keys() == set(RunStatus)
+
+
+def test_the_journal_has_pages(client, login, activity):
     login("Viewer")
-    client.get(JOURNAL)
-    for offset in range(days):
-        AwardRunFactory(reference_date=date(2026, 11, 1) - timedelta(days=offset))
+    for week in range(10):
+        AwardRunFactory(reference_date=A_MONDAY - timedelta(weeks=week))
 
-    # Session, user, rights (2); locks, activity, journal and rules of the periods; their totals,
-    # open runs.
-    with django_assert_num_queries(10):
-        page = client.get(JOURNAL)
+    first, second = client.get(JOURNAL), client.get(JOURNAL, {"page": "2"})
 
-    assert len(page.context["rows"]) <= journal.PERIODS
+    assert len(first.context["rows"]) == journal.PERIODS_PER_PAGE
+    assert not states(first).keys() & states(second).keys()
+    assert 'rel="next"' in first.content.decode()
+    assert 'rel="prev"' in second.content.decode()
+
+
+def test_the_page_of_a_run_shows_its_failures(client, login):
+    login("Viewer")
+    run = AwardRunFactory(
+        status=RunStatus.PARTIAL, by_rule={"DAILY_LOGIN": {"awards": 1_000, "points": 2_000}}
+    )
+    for n in range(52):
+        AwardBatch.objects.create(
+            run=run,
+            after_user=n,
+            through_user=n + 1,
+            status=BatchStatus.FAILED,
+            finished_at=NOW,
+            error=f"Cause {n}.",
+        )
+
+    page = words(client.get(reverse("admin:rewards_awardrun_change", args=[run.pk])))
+
+    assert "Hosts with internal ids 1 to 1 Cause 0." in page
+    assert "Cause 49." in page
+    assert "Cause 50." not in page
+    assert "And 2 more failed batches." in page
+    assert "Batches: 52 failed." in page
+    assert "Daily login 1,000 2,000" in page
+
+
+def test_a_run_that_failed_as_a_whole_says_why(client, login):
+    login("Viewer")
+    run = AwardRunFactory(status=RunStatus.FAILED, error="The server stopped.")
+
+    page = client.get(reverse("admin:rewards_awardrun_change", args=[run.pk]))
+
+    assert "What went wrong The server stopped." in words(page)

@@ -29,7 +29,7 @@ PAGES = [
     "rewards_user_changelist",
     "rewards_user_add",
     "auth_group_changelist",
-    "django_celery_beat_periodictask_changelist",
+    "rewards_schedule_changelist",
     "password_change",
 ]
 
@@ -169,7 +169,7 @@ def test_a_rule_is_changed_and_a_date_run_by_keyboard_alone(page, world, visit, 
     page.wait_for_url("**/journal/")
     tab_to("Run what is due")
     press("Enter")
-    expect(page.get_by_text("new awards").first).to_be_visible()
+    expect(page.get_by_text("new award").first).to_be_visible()
     assert RewardRule.objects.filter(points=15).exists()
 
 

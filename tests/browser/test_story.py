@@ -24,7 +24,7 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
     page.get_by_label("Logins a day").fill("3")
     page.get_by_label("Points").fill("20")
     page.get_by_label("Why").fill("Two logins are no effort")
-    page.get_by_role("button", name="7 days?").click()
+    page.get_by_role("button", name="7 days").click()
     preview = page.locator("#preview")
     expect(preview).to_contain_text("Would lose")
     expect(preview).to_contain_text("bea")
@@ -47,7 +47,7 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
     menu("Runs")
     for day, said in (
         (TODAY, "20 points in 2 new awards"),
-        (TOMORROW, "20 points in 1 new awards"),
+        (TOMORROW, "20 points in 1 new award"),
     ):
         page.get_by_label("Date").fill(f"{day}")
         page.get_by_role("button", name="Run this date").click()

@@ -47,7 +47,7 @@ def test_a_day_that_has_not_ended_is_not_run(page, world, visit, log_in):
     page.get_by_label("Date").fill(f"{TODAY}")
     page.get_by_role("button", name="Run this date").click()
 
-    expect(page.get_by_text(f"Day {TODAY} has not ended in UTC")).to_be_visible()
+    expect(page.get_by_text(f"The day {TODAY} has not ended in UTC")).to_be_visible()
     assert not AwardRun.objects.exists()
 
 

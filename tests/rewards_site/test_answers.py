@@ -62,9 +62,9 @@ def test_every_answer_says_what_a_browser_may_do_with_it(answer, status):
     ("status", "words"),
     [
         (400, "This request cannot be read"),
-        (403, "You may not do this"),
+        (403, "You do not have permission to do this"),
         (404, "There is nothing here"),
-        (500, "Something broke on our side"),
+        (500, "Something went wrong on our side"),
     ],
 )
 def test_what_went_wrong_has_a_page_of_its_own(answer, status, words):

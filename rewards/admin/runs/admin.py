@@ -1,4 +1,4 @@
-"""The run journal, with what went wrong where it can be read: for reading only."""
+"""The list of all runs, and the page of each with its failures. Read-only."""
 
 from collections import Counter
 from typing import Any
@@ -7,11 +7,17 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
 from rewards.admin.day_filter import DayRangeFilter
-from rewards.admin.formatting import format_datetime, format_duration, format_number, format_period
+from rewards.admin.formatting import (
+    format_datetime,
+    format_duration,
+    format_number,
+    format_period,
+)
 from rewards.admin.runs.journal import JournalAdmin
 from rewards.admin.theme import badge
 from rewards.choices import BatchStatus, RuleType, RunStatus
 from rewards.models import AwardBatch, AwardRun
+from rewards.wording import count
 
 STATUS_COLOURS = {
     RunStatus.RUNNING: "info",
@@ -21,19 +27,17 @@ STATUS_COLOURS = {
 }
 
 MAX_FAILURES = 50
-"""Failed batches shown on a run's page; they tend to say the same thing."""
+"""Failed batches shown on the page of a run; most say the same."""
 
 
 class RunDayFilter(DayRangeFilter):
-    """Runs are few: the list shows all of them, latest first, until days are asked for."""
-
-    latest_days = None
+    latest_days = None  # runs are few: the list shows all of them
 
 
 @admin.register(AwardRun)
 class RunAdmin(JournalAdmin):
-    list_title = "Every run"
-    # The whole of the index rewards_awardrun_once_per_attempt, backwards.
+    list_title = "All runs"
+    # The index rewards_awardrun_once_per_attempt, backwards.
     ordering = ("-reference_date", "-cadence", "-attempt")
     lookups = frozenset(
         {"reference_date_from", "reference_date_to", "cadence__exact", "status__exact"}
@@ -79,14 +83,14 @@ class RunAdmin(JournalAdmin):
     def started(self, run: AwardRun) -> str | None:
         return format_datetime(run.started_at)
 
-    @admin.display(description="finished at", empty_value="not yet")
-    def finished(self, run: AwardRun) -> str | None:
-        return format_datetime(run.finished_at)
+    @admin.display(description="finished at")
+    def finished(self, run: AwardRun) -> str:
+        return format_datetime(run.finished_at) or "not yet"
 
-    @admin.display(description="took", empty_value="not finished")
-    def took(self, run: AwardRun) -> str | None:
+    @admin.display(description="took")
+    def took(self, run: AwardRun) -> str:
         if run.finished_at is None:
-            return None
+            return "not finished"
         return format_duration(round((run.finished_at - run.started_at).total_seconds()))
 
     @admin.display(description="hosts evaluated")
@@ -101,9 +105,9 @@ class RunAdmin(JournalAdmin):
     def point_sum(self, run: AwardRun) -> str:
         return format_number(run.points)
 
-    @admin.display(description="activity seen")
+    @admin.display(description="activity counted")
     def events(self, run: AwardRun) -> str:
-        return f"{format_number(run.events_seen)} logins and completed calls when it began"
+        return f"{count(run.events_seen, 'login or completed call', 'logins and completed calls')}"
 
     def change_view(
         self,
@@ -113,41 +117,37 @@ class RunAdmin(JournalAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         run = self.get_object(request, object_id)
-        return super().change_view(
-            request,
-            object_id,
-            form_url,
-            ({} if run is None else _details(run)) | (extra_context or {}),
-        )
+        context = ({} if run is None else _run_context(run)) | (extra_context or {})
+        return super().change_view(request, object_id, form_url, context)
 
 
-def _details(run: AwardRun) -> dict[str, Any]:
-    """Return what the page of a run shows beside its fields."""
+def _run_context(run: AwardRun) -> dict[str, Any]:
     statuses = Counter(run.batches.values_list("status", flat=True))
     failures = run.batches.filter(status=BatchStatus.FAILED).order_by("after_user")
+    more_failures = statuses[BatchStatus.FAILED] - MAX_FAILURES
     return {
         "by_rule": {
             "headers": ["Rule type", "Awards", "Points"],
             "rows": [
-                [
-                    RuleType(rule_type).label,
-                    format_number(sums["awards"]),
-                    format_number(sums["points"]),
-                ]
+                [RuleType(rule_type).label, f"{sums['awards']:,}", f"{sums['points']:,}"]
                 for rule_type, sums in sorted(run.by_rule.items())
             ],
         },
         "batches": ", ".join(
-            f"{format_number(statuses[status])} {status.label.lower()}"
+            f"{statuses[status]:,} {status.label.lower()}"
             for status in BatchStatus
             if statuses[status]
         ),
-        "failures": [(_span(batch), batch.error) for batch in failures[:MAX_FAILURES]],
-        "more_failures": max(0, statuses[BatchStatus.FAILED] - MAX_FAILURES),
-        # A run that broke as a whole says so itself; otherwise it only repeats its batches.
+        "failures": [(_hosts(batch), batch.error) for batch in failures[:MAX_FAILURES]],
+        "more_failures": (
+            count(more_failures, "more failed batch", "more failed batches")
+            if more_failures > 0
+            else ""
+        ),
+        # The error of a run with failed batches only repeats theirs.
         "run_error": "" if statuses[BatchStatus.FAILED] else run.error,
     }
 
 
-def _span(batch: AwardBatch) -> str:
+def _hosts(batch: AwardBatch) -> str:
     return f"Hosts with internal ids {batch.after_user + 1:,} to {batch.through_user:,}"

@@ -1,11 +1,11 @@
-// What the theme makes for the mouse alone, made for the keyboard and for screen readers too.
+// Make what the theme offers to the mouse only work for the keyboard and for screen readers.
 
 document.addEventListener("DOMContentLoaded", () => {
     for (const icon of document.querySelectorAll(".material-symbols-outlined")) {
         if (icon.hasAttribute("x-on:click")) {
             icon.setAttribute("aria-label", "Menu");
         } else {
-            // An icon is written as its name, which nobody wants to hear.
+            // The text of an icon is its name, which a screen reader would read out.
             icon.setAttribute("aria-hidden", "true");
         }
     }
