@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line for this project."""
 
+import io
 import os
 import sys
 
@@ -11,6 +12,9 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    # Escape what the terminal's encoding lacks: a report must not fail after the work is stored.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         settings.INSTALLED_APPS  # noqa: B018 - loads the settings; an error in them ends here
     except ImproperlyConfigured as error:

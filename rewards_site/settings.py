@@ -83,22 +83,29 @@ else:
         },
     }
 
-# A transaction that waits longer for a lock is rolled back and retried; then its caller says so.
 _lock_timeout = env_int("DATABASE_LOCK_TIMEOUT", default=10, min_value=1, max_value=3_600)
-# TCP keepalives: notice within about a minute that the other machine has vanished, instead of
-# holding its locks for hours.
+_session = {
+    # A transaction that waits longer for a lock is rolled back and retried.
+    "lock_timeout": f"{_lock_timeout}s",
+    # TCP keepalives: notice within about a minute that the other machine has vanished, instead of
+    # holding its locks for hours.
+    "tcp_keepalives_idle": 30,
+    "tcp_keepalives_interval": 10,
+    "tcp_keepalives_count": 3,
+    # Independent of the defaults of the server, the database and the role.
+    "datestyle": "ISO",
+    "default_transaction_isolation": r"read\ committed",
+}
 _options = _database.setdefault("OPTIONS", {})
-_options["options"] = (
-    f"-c lock_timeout={_lock_timeout}s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 "
-    f"-c tcp_keepalives_count=3 {_options.get('options', '')}"
+_options["options"] = " ".join(
+    [*(f"-c {name}={value}" for name, value in _session.items()), _options.get("options", "")]
 ).strip()
-for _name, _seconds in {
+_database["OPTIONS"] = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
-}.items():
-    _options.setdefault(_name, _seconds)
+} | _options
 
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import InterfaceError, InternalError, OperationalError, ProgrammingError
+from django.db import DatabaseError, InterfaceError
 
 from rewards.engine.business_days import (
     FIRST_DAY,
@@ -87,19 +87,25 @@ class RewardsCommand(BaseCommand):
             self.stdout.flush()
             return result
         except BrokenPipeError:
-            # Who reads the output has had enough, as in `export_history | head`.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has ended, as in `export_history | head`.
+            _discard_output()
             sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # Only the output is written without a name. A later flush would fail again.
+            _discard_output()
+            raise CommandError(
+                f"The output cannot be written: {error.strerror}. What was stored is kept; it is "
+                "safe to run the command again."
+            ) from error
         except RewardsError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
-        except (InterfaceError, InternalError, OperationalError) as error:
-            raise CommandError(sentence(error)) from error
-        except ProgrammingError as error:
-            if getattr(error.__cause__, "sqlstate", "") not in {"42P01", "42703"}:
+        except (DatabaseError, InterfaceError) as error:
+            message = sentence(error)
+            if message is None:
                 raise
-            raise CommandError(
-                "The database lacks tables: run `manage.py migrate` first."
-            ) from error
+            raise CommandError(message) from error
         except _Terminated:
             raise CommandError("Terminated; safe to run again.", returncode=143) from None
         except KeyboardInterrupt:
@@ -156,6 +162,10 @@ def date_range(
             f"The range is too long: {count((last - first).days + 1, 'day')}, at most {MAX_DAYS}."
         )
     return list(days_between(first, last, ONE_DAY))
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Terminated(KeyboardInterrupt):

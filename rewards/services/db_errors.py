@@ -74,6 +74,22 @@ def is_conflict(error: Exception) -> bool:
     return isinstance(error, OperationalError) and state in _CONFLICT
 
 
+def is_sequence_behind(error: BaseException) -> bool:
+    """Return whether a new row got a primary key that exists, as after a restore of rows alone."""
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    return isinstance(cause, psycopg.errors.UniqueViolation) and str(
+        cause.diag.constraint_name
+    ).endswith("_pkey")
+
+
+def sequence_behind(table: str) -> str:
+    """Return the sentence about is_sequence_behind()."""
+    return (
+        f"The sequence of {table} is behind its rows, as after a restore of the rows alone; run "
+        "`manage.py sqlsequencereset rewards | manage.py dbshell`."
+    )
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Return whether the connection broke, so that the outcome of a commit is unknown.
 

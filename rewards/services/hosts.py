@@ -10,6 +10,7 @@ from psycopg import sql
 
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
 from rewards.models import Host
+from rewards.services.db_errors import is_sequence_behind
 
 # The suffix makes each password hash one that nobody can guess, as Django's own does. The look-up
 # is a subquery: the temporary table has no statistics, and a join could be planned as a scan of
@@ -53,6 +54,8 @@ def create_host(*, external_id: str, first_name: str = "", last_name: str = "") 
         with transaction.atomic():
             host.save(force_insert=True)
     except IntegrityError as error:
+        if is_sequence_behind(error):
+            raise
         raise HostRefused(f"Another host with the id {external_id} was just created.") from error
     return host
 

@@ -12,6 +12,7 @@ from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType, RunStatus
 from rewards.exceptions import InvalidStartDate, RuleChanged, RuleRefused
 from rewards.models import AwardRun, RewardRule, ScoreHistory, User
 from rewards.selectors.rules import latest_version, version_token
+from rewards.services.db_errors import is_sequence_behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +166,8 @@ def _save(version: RewardRule, *, is_dry_run: bool) -> RewardRule:
     except ValidationError as error:
         raise RuleRefused(_sentences(version, error)) from error
     except IntegrityError as error:
+        if is_sequence_behind(error):
+            raise
         raise RuleRefused(
             f"Another version of {version.rule_type} from {version.starts_on} was just written."
         ) from error

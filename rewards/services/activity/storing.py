@@ -8,7 +8,13 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from rewards.exceptions import RewardsError
-from rewards.services.db_errors import MAX_TRIES, first_line, is_conflict, retry_on_conflict
+from rewards.services.db_errors import (
+    MAX_TRIES,
+    first_line,
+    is_conflict,
+    retry_on_conflict,
+    sequence_behind,
+)
 from rewards.services.hosts import create_hosts_of_table
 
 _CREATE = """
@@ -134,6 +140,9 @@ def _store_chunk(
         if stored < len(rows):
             cursor.execute(_REFUSED, {"source": source})
             for line, external_id, is_host, event_id, is_missing in cursor:
+                if is_host is None and create_hosts:
+                    # ON CONFLICT DO NOTHING: the new row's primary key was not new.
+                    raise RewardsError(sequence_behind("rewards_user"))
                 if is_host is False:
                     refused[line] = "user", f"User '{external_id}' is not a host."
                 elif is_host is None or is_missing:  # missing if the host was created since
