@@ -1,40 +1,40 @@
-"""What can go wrong, one class for each thing a caller may want to tell apart.
+"""The errors of the engine: one class for each case that a caller may want to tell apart.
 
-Every message is one sentence for a person: what is wrong, the value, what is accepted.
-`exit_code` is what a command ends with.
+Every message is a sentence for a person: what is wrong, the value, what is accepted. A command that
+ends with the error exits with its `exit_code`.
 """
 
 
 class RewardsError(Exception):
-    """The engine cannot do what was asked."""
+    """Base class; the engine cannot do what was requested."""
 
     exit_code = 1
 
 
 class UsageError(RewardsError):
-    """What was asked for makes no sense; nothing was written."""
+    """Invalid arguments or input; nothing was written."""
 
     exit_code = 2
 
 
 class BadPeriod(UsageError):
-    """A day or week that cannot be evaluated, or not yet."""
+    """A period that cannot be evaluated: it has not ended, or is no valid day or week."""
 
 
 class RuleRefused(UsageError):
-    """A rule version that may not be written."""
+    """A rule version that is invalid."""
 
 
 class InvalidStartDate(RuleRefused):
-    """A day on which a rule version may not begin."""
+    """A first day on which a rule version cannot begin."""
 
 
 class RuleChanged(RuleRefused):
-    """A rule that is no longer what its editor saw when the change was thought out."""
+    """A rule that has changed since its editor opened it."""
 
 
 class HostRefused(UsageError):
-    """A host that may not be created or changed so."""
+    """A host whose new values are invalid."""
 
 
 class HostChanged(HostRefused):
@@ -42,7 +42,7 @@ class HostChanged(HostRefused):
 
 
 class UnknownHost(UsageError):
-    """A host that nobody knows."""
+    """An external id or a primary key that no host has."""
 
 
 class BadFile(UsageError):
@@ -50,22 +50,22 @@ class BadFile(UsageError):
 
 
 class QueryTimedOut(RewardsError):
-    """A question whose answer takes longer than anyone waits for it."""
+    """A report query exceeded its time limit."""
 
 
 class TimeZoneChanged(UsageError):
-    """The configured zone is not the one in which the activity was counted."""
+    """REWARDS_TIME_ZONE differs from the time zone of the stored activity."""
 
 
 class AlreadyRunning(RewardsError):
-    """Another process is at work on the same run; nothing was written."""
+    """Another process is working on the same period; nothing was written."""
 
     exit_code = 3
 
 
 class LedgerIsAppendOnly(RewardsError):
-    """The ledger was asked to change a row that it holds; it only ever takes new ones."""
+    """An attempt to change or delete a row of the ledger."""
 
 
 class QueueUnreachable(RewardsError):
-    """The broker of the workers' queue does not answer; the database knows what is to be done."""
+    """The broker does not answer. What is due is in the database, so nothing is lost."""

@@ -96,8 +96,8 @@ class Migration(migrations.Migration):
                     "external_id",
                     models.CharField(
                         blank=True,
-                        error_messages={"unique": "Someone has this external id already."},
-                        help_text="The app's own key of this host.",
+                        error_messages={"unique": "Another user has this external id."},
+                        help_text="The id of this host in the app.",
                         max_length=128,
                         null=True,
                         unique=True,
@@ -113,7 +113,7 @@ class Migration(migrations.Migration):
                     "is_host",
                     models.BooleanField(
                         default=False,
-                        help_text="Hosts earn points; staff who are no hosts do not.",
+                        help_text="Only hosts earn points.",
                         verbose_name="host",
                     ),
                 ),
@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
                     "left_on",
                     models.DateField(
                         blank=True,
-                        help_text="The last business day on which this host earns. Empty while active.",
+                        help_text="The last business day on which this host can earn. Empty while active.",
                         null=True,
                         verbose_name="last day",
                     ),
@@ -191,7 +191,7 @@ class Migration(migrations.Migration):
                 (
                     "event_id",
                     models.CharField(
-                        help_text="The source's own key of the event.", max_length=128
+                        help_text="The id of the event in its source.", max_length=128
                     ),
                 ),
                 (
@@ -207,7 +207,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "occurred_at",
-                    models.DateTimeField(help_text="Of a call: when it was completed."),
+                    models.DateTimeField(help_text="For a call: when it was completed."),
                 ),
                 ("duration_seconds", models.PositiveIntegerField(help_text="0 for a login.")),
                 ("business_date", models.DateField(help_text="The business day of occurred_at.")),
@@ -244,7 +244,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("date", "slot"),
                         name="rewards_activitytotal_once_per_slot",
-                        violation_error_message="This slot of the day exists already.",
+                        violation_error_message="This slot of the day already exists.",
                     )
                 ],
             },
@@ -290,7 +290,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=list,
-                        help_text="Primary keys of the active rule versions, fixed when the run started so that all its batches pay by the same ones.",
+                        help_text="Ids of the active rule versions when the run started; all batches pay by these.",
                     ),
                 ),
                 (
@@ -364,7 +364,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("reference_date", "cadence", "attempt"),
                         name="rewards_awardrun_once_per_attempt",
-                        violation_error_message="This attempt has a run already.",
+                        violation_error_message="This attempt already exists.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -373,7 +373,7 @@ class Migration(migrations.Migration):
                             _connector="OR",
                         ),
                         name="rewards_awardrun_week_begins_on_monday",
-                        violation_error_message="A weekly run is of a Monday.",
+                        violation_error_message="The reference date of a weekly run is a Monday.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -385,7 +385,7 @@ class Migration(migrations.Migration):
                             _connector="OR",
                         ),
                         name="rewards_awardrun_status_matches_its_end",
-                        violation_error_message="A run has an end exactly when it is not running.",
+                        violation_error_message="A run has an end time unless it is running.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -511,14 +511,14 @@ class Migration(migrations.Migration):
                 (
                     "threshold",
                     models.PositiveIntegerField(
-                        help_text="How much is enough, in the unit of the rule type.",
+                        help_text="The count that is enough, in the unit of the rule type.",
                         validators=[django.core.validators.MinValueValidator(1)],
                     ),
                 ),
                 (
                     "points",
                     models.PositiveIntegerField(
-                        help_text="What it pays: 1 to 1,000,000 points.",
+                        help_text="1 to 1,000,000.",
                         validators=[
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(1000000),
@@ -545,7 +545,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         default="",
-                        help_text="Why, for whoever reads the history of the rule.",
+                        help_text="Shown in the history of the rule.",
                         max_length=200,
                     ),
                 ),
@@ -555,7 +555,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         blank=True,
                         editable=False,
-                        help_text="Whoever wrote what it says now; empty when that was the command line.",
+                        help_text="The last editor of the version; empty for the command line.",
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="+",
@@ -597,8 +597,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("points", models.PositiveIntegerField()),
-                ("measured", models.PositiveIntegerField(help_text="What was counted.")),
-                ("threshold", models.PositiveIntegerField(help_text="What was asked for.")),
+                (
+                    "measured",
+                    models.PositiveIntegerField(help_text="The count that was evaluated."),
+                ),
+                (
+                    "threshold",
+                    models.PositiveIntegerField(help_text="The threshold of the version."),
+                ),
                 (
                     "created_at",
                     models.DateTimeField(
@@ -610,7 +616,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_constraint=False,
                         db_index=False,
-                        help_text="The version that was in force.",
+                        help_text="The version in force on the last day of the period.",
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="awards",
                         to="rewards.rewardrule",
@@ -679,7 +685,7 @@ class Migration(migrations.Migration):
                             ("weekly__lte", models.F("lifetime")),
                         ),
                         name="rewards_score_periods_are_parts_of_the_whole",
-                        violation_error_message="No period can have more points than the whole.",
+                        violation_error_message="The daily or weekly points exceed the lifetime points.",
                     ),
                 ],
             },
@@ -731,7 +737,7 @@ class Migration(migrations.Migration):
                     ("is_host", False), ("external_id__isnull", False), _connector="OR"
                 ),
                 name="rewards_user_host_has_external_id",
-                violation_error_message="A host needs the external id the app knows it by.",
+                violation_error_message="A host needs an external id.",
             ),
         ),
         migrations.AddConstraint(
@@ -743,7 +749,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="rewards_user_external_id_is_visible_ascii",
-                violation_error_message="External id: use 1 to 128 visible ASCII characters.",
+                violation_error_message="An external id is 1 to 128 visible ASCII characters.",
             ),
         ),
         migrations.AddIndex(
@@ -757,7 +763,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("source", "event_id"),
                 name="rewards_activityevent_once_per_source",
-                violation_error_message="This source has reported this event already.",
+                violation_error_message="An event with this source and id is already stored.",
             ),
         ),
         migrations.AddConstraint(
@@ -773,7 +779,7 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("duration_seconds__range", (0, 86400))),
                 name="rewards_activityevent_lasts_a_day_at_most",
-                violation_error_message="A call lasts 0 to 86,400 seconds.",
+                violation_error_message="A duration is 0 to 86,400 seconds.",
             ),
         ),
         migrations.AddConstraint(
@@ -792,7 +798,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("run", "after_user"),
                 name="rewards_awardbatch_once_per_id_range",
-                violation_error_message="This id range of the run exists already.",
+                violation_error_message="This id range of the run already exists.",
             ),
         ),
         migrations.AddConstraint(
@@ -823,7 +829,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="rewards_awardbatch_status_matches_its_end",
-                violation_error_message="A batch has an end exactly when it is not pending.",
+                violation_error_message="A batch has an end time unless it is pending.",
             ),
         ),
         migrations.AddConstraint(
@@ -831,7 +837,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("date", "user"),
                 name="rewards_dailyactivity_once_per_day",
-                violation_error_message="This host's day is counted already.",
+                violation_error_message="This host already has counts for this day.",
             ),
         ),
         migrations.AddConstraint(
@@ -844,7 +850,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="rewards_dailyactivity_is_an_active_day",
-                violation_error_message="A day without a login or a completed call is no row.",
+                violation_error_message="A row needs a login or a completed call.",
             ),
         ),
         migrations.AddConstraint(
@@ -873,7 +879,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 name="rewards_dailyactivity_seconds_have_calls",
-                violation_error_message="There are more seconds than the calls can have lasted.",
+                violation_error_message="The calls cannot have lasted this many seconds.",
             ),
         ),
         migrations.AddConstraint(
@@ -881,7 +887,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("rule_type", "starts_on"),
                 name="rewards_rewardrule_one_version_a_day",
-                violation_error_message="A version of this rule begins on this day already.",
+                violation_error_message="A version of this rule already begins on this day.",
             ),
         ),
         migrations.AddConstraint(
@@ -933,7 +939,7 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 fields=("reference_date", "user", "rule_type"),
                 name="rewards_scorehistory_award_once",
-                violation_error_message="This host has this award already.",
+                violation_error_message="This host already has this award.",
             ),
         ),
         migrations.AddConstraint(
@@ -967,7 +973,7 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("measured__gte", models.F("threshold")), ("threshold__gte", 1)),
                 name="rewards_scorehistory_was_earned",
-                violation_error_message="Less was measured than the rule asks for.",
+                violation_error_message="The count is below the threshold.",
             ),
         ),
         migrations.AddConstraint(
@@ -979,7 +985,7 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="rewards_scorehistory_week_begins_on_monday",
-                violation_error_message="A weekly award is of a Monday.",
+                violation_error_message="The reference date of a weekly award is a Monday.",
             ),
         ),
     ]

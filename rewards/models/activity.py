@@ -10,22 +10,22 @@ from django.db.models.functions import Cast, Now
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind
 
 
-def _most_seconds(calls: str) -> models.expressions.Combinable:
-    """Return the seconds that so many calls can have lasted; of 24,856 calls they are 2^31."""
+def _max_seconds(calls: str) -> models.expressions.Combinable:
+    """Return the longest that this number of calls can last. A bigint: 24,856 calls reach 2^31."""
     return Cast(F(calls), models.BigIntegerField()) * MAX_CALL_SECONDS
 
 
 class ActivityEvent(models.Model):
-    """One thing a host did, as a source reported it; never changed once stored."""
+    """One login or call of a host, as a source reported it; never changed once stored."""
 
     source = models.CharField(max_length=64, help_text="The system that reported the event.")
-    event_id = models.CharField(max_length=128, help_text="The source's own key of the event.")
+    event_id = models.CharField(max_length=128, help_text="The id of the event in its source.")
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="activity", db_index=False
     )
     kind = models.CharField(max_length=16, choices=ActivityKind)
-    occurred_at = models.DateTimeField(help_text="Of a call: when it was completed.")
+    occurred_at = models.DateTimeField(help_text="For a call: when it was completed.")
     duration_seconds = models.PositiveIntegerField(help_text="0 for a login.")
 
     business_date = models.DateField(help_text="The business day of occurred_at.")
@@ -36,7 +36,7 @@ class ActivityEvent(models.Model):
             models.UniqueConstraint(
                 name="rewards_activityevent_once_per_source",
                 fields=["source", "event_id"],
-                violation_error_message="This source has reported this event already.",
+                violation_error_message="An event with this source and id is already stored.",
             ),
             models.CheckConstraint(
                 name="rewards_activityevent_kind_is_known",
@@ -46,7 +46,7 @@ class ActivityEvent(models.Model):
             models.CheckConstraint(
                 name="rewards_activityevent_lasts_a_day_at_most",
                 condition=Q(duration_seconds__range=(0, MAX_CALL_SECONDS)),
-                violation_error_message=f"A call lasts 0 to {MAX_CALL_SECONDS:,} seconds.",
+                violation_error_message=f"A duration is 0 to {MAX_CALL_SECONDS:,} seconds.",
             ),
             models.CheckConstraint(
                 name="rewards_activityevent_has_an_id",
@@ -65,10 +65,10 @@ class ActivityEvent(models.Model):
 
 
 class DailyActivity(models.Model):
-    """How often a host did what on one business day; what awarding reads.
+    """The counts of one host for one business day; runs read these, not the events.
 
-    Always equal to the counts of the day's events, because both are written in one transaction.
-    A row exists only for a day on which something counted, so a row is an active day.
+    One statement writes events and counts, so the counts always equal the events. A row exists only
+    if something counted, so a row is an active day.
     """
 
     user = models.ForeignKey(
@@ -88,24 +88,24 @@ class DailyActivity(models.Model):
     class Meta:
         verbose_name_plural = "daily activity"
         constraints: ClassVar = [
-            # Date first: a day's rows lie together in user order, which is how a run reads them.
+            # Date first: the rows of a day lie together in user order, as a run reads them.
             models.UniqueConstraint(
                 name="rewards_dailyactivity_once_per_day",
                 fields=["date", "user"],
-                violation_error_message="This host's day is counted already.",
+                violation_error_message="This host already has counts for this day.",
             ),
             models.CheckConstraint(
                 name="rewards_dailyactivity_is_an_active_day",
                 condition=Q(logins__gte=1) | Q(audio_calls__gte=1) | Q(video_calls__gte=1),
-                violation_error_message="A day without a login or a completed call is no row.",
+                violation_error_message="A row needs a login or a completed call.",
             ),
             models.CheckConstraint(
                 name="rewards_dailyactivity_seconds_have_calls",
                 condition=Q(
-                    audio_seconds__lte=_most_seconds("audio_calls"),
-                    video_seconds__lte=_most_seconds("video_calls"),
+                    audio_seconds__lte=_max_seconds("audio_calls"),
+                    video_seconds__lte=_max_seconds("video_calls"),
                 ),
-                violation_error_message="There are more seconds than the calls can have lasted.",
+                violation_error_message="The calls cannot have lasted this many seconds.",
             ),
         ]
 
@@ -114,11 +114,11 @@ class DailyActivity(models.Model):
 
 
 class ActivityTotal(models.Model):
-    """How much counted on one business day, of all hosts together.
+    """The counted activity of all hosts on one business day.
 
-    Triggers of the database keep it equal to the sum of DailyActivity, whichever way that is
-    written, so that nobody has to add up a million rows to know that something has arrived. A
-    day is kept in several slots, one for a writer, which would otherwise wait for each other.
+    Database triggers keep it equal to the sum of DailyActivity, so that checking for late activity
+    does not sum a million rows. A day has several slots, so that concurrent writers do not wait for
+    each other.
     """
 
     date = models.DateField(help_text="Business day.")
@@ -131,7 +131,7 @@ class ActivityTotal(models.Model):
             models.UniqueConstraint(
                 name="rewards_activitytotal_once_per_slot",
                 fields=["date", "slot"],
-                violation_error_message="This slot of the day exists already.",
+                violation_error_message="This slot of the day already exists.",
             ),
         ]
 

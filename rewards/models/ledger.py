@@ -15,10 +15,10 @@ from rewards.models.rule import RewardRule
 from rewards.models.run import AwardRun
 
 AWARD_ONCE = "rewards_scorehistory_award_once"
-"""Name of the constraint that makes the promise of this whole application."""
+"""The constraint that prevents an award from being paid twice."""
 
 _WEEKLY_TYPES = [
-    rule_type for rule_type, terms in RULE_TYPE_SPECS.items() if terms.cadence == Cadence.WEEKLY
+    rule_type for rule_type, spec in RULE_TYPE_SPECS.items() if spec.cadence == Cadence.WEEKLY
 ]
 
 
@@ -28,10 +28,10 @@ class ScoreHistoryQuerySet(models.QuerySet["ScoreHistory"]):
         return self.filter(reference_date__range=(first, last))
 
     def update(self, **kwargs: Any) -> NoReturn:
-        raise LedgerIsAppendOnly("awards are never changed")
+        raise LedgerIsAppendOnly("Awards are never changed.")
 
     def delete(self) -> NoReturn:
-        raise LedgerIsAppendOnly("awards are never deleted")
+        raise LedgerIsAppendOnly("Awards are never deleted.")
 
     def bulk_create(
         self,
@@ -43,19 +43,19 @@ class ScoreHistoryQuerySet(models.QuerySet["ScoreHistory"]):
         unique_fields: Collection[str] | None = None,
     ) -> list[ScoreHistory]:
         if update_conflicts or ignore_conflicts:
-            # Ignored rows come back as if written: whoever feeds a score from them pays twice.
-            raise LedgerIsAppendOnly("an award that exists is a conflict, to be met as one")
+            # Django returns ignored rows too: a score computed from them counts them twice.
+            raise LedgerIsAppendOnly("Conflicts of awards are never ignored or updated.")
         return super().bulk_create(objs, batch_size=batch_size)
 
     def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise LedgerIsAppendOnly("awards are never changed")
+        raise LedgerIsAppendOnly("Awards are never changed.")
 
 
 class ScoreHistory(models.Model):
-    """One award: who was paid what, for which period, by which rule, and what was measured.
+    """One award: host, reference date, points, rule version, count and threshold.
 
-    The ledger is append-only. Every door of the ORM refuses change, and triggers in the database
-    refuse UPDATE, DELETE and TRUNCATE behind them.
+    The ledger is append-only: the model refuses changes, and behind it database triggers refuse
+    UPDATE, DELETE and TRUNCATE.
     """
 
     user = models.ForeignKey(
@@ -67,17 +67,17 @@ class ScoreHistory(models.Model):
     )
     points = models.PositiveIntegerField()
 
-    # Triggers keep the promise of these two foreign keys, for all rows of a statement at once.
+    # Triggers enforce these two foreign keys, once per statement: models/database_rules.py.
     rule = models.ForeignKey(
         RewardRule,
         on_delete=models.PROTECT,
         related_name="awards",
         db_index=False,
         db_constraint=False,
-        help_text="The version that was in force.",
+        help_text="The version in force on the last day of the period.",
     )
-    measured = models.PositiveIntegerField(help_text="What was counted.")
-    threshold = models.PositiveIntegerField(help_text="What was asked for.")
+    measured = models.PositiveIntegerField(help_text="The count that was evaluated.")
+    threshold = models.PositiveIntegerField(help_text="The threshold of the version.")
     run = models.ForeignKey(
         AwardRun,
         on_delete=models.PROTECT,
@@ -93,12 +93,12 @@ class ScoreHistory(models.Model):
         verbose_name = "award"
         verbose_name_plural = "awards"
         constraints: ClassVar = [
-            # Date first: a run's rows land at the right edge of the index whatever the ledger's
-            # size, and reading what a day has already been awarded is one range scan.
+            # Date first: the rows of a run are appended at the right edge of the index, whatever
+            # the size of the ledger, and the awards of a day are one range scan.
             models.UniqueConstraint(
                 name=AWARD_ONCE,
                 fields=["reference_date", "user", "rule_type"],
-                violation_error_message="This host has this award already.",
+                violation_error_message="This host already has this award.",
             ),
             models.CheckConstraint(
                 name="rewards_scorehistory_type_is_known",
@@ -113,12 +113,12 @@ class ScoreHistory(models.Model):
             models.CheckConstraint(
                 name="rewards_scorehistory_was_earned",
                 condition=Q(measured__gte=F("threshold"), threshold__gte=1),
-                violation_error_message="Less was measured than the rule asks for.",
+                violation_error_message="The count is below the threshold.",
             ),
             models.CheckConstraint(
                 name="rewards_scorehistory_week_begins_on_monday",
                 condition=~Q(rule_type__in=_WEEKLY_TYPES) | Q(reference_date__iso_week_day=1),
-                violation_error_message="A weekly award is of a Monday.",
+                violation_error_message="The reference date of a weekly award is a Monday.",
             ),
         ]
 
@@ -127,8 +127,8 @@ class ScoreHistory(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
-            raise LedgerIsAppendOnly("awards are never changed")
+            raise LedgerIsAppendOnly("Awards are never changed.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise LedgerIsAppendOnly("awards are never deleted")
+        raise LedgerIsAppendOnly("Awards are never deleted.")

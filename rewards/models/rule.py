@@ -19,15 +19,15 @@ def _threshold_fits_its_type() -> Q:
     return functools.reduce(
         operator.or_,
         (
-            Q(rule_type=rule_type, threshold__range=(MIN_THRESHOLD, terms.max_threshold))
-            for rule_type, terms in RULE_TYPE_SPECS.items()
+            Q(rule_type=rule_type, threshold__range=(MIN_THRESHOLD, spec.max_threshold))
+            for rule_type, spec in RULE_TYPE_SPECS.items()
         ),
     )
 
 
 class RewardRuleQuerySet(models.QuerySet["RewardRule"]):
     def in_force_on(self, day: date) -> RewardRuleQuerySet:
-        """Return the version of each rule type that counts on `day`, paused ones included."""
+        """Return the version of each rule type in force on `day`, paused ones included."""
         return (
             self.filter(starts_on__lte=day)
             .order_by("rule_type", "-starts_on")
@@ -35,25 +35,24 @@ class RewardRuleQuerySet(models.QuerySet["RewardRule"]):
         )
 
     def pending(self, day: date) -> RewardRuleQuerySet:
-        """Return the versions whose first day is still to come on `day`."""
+        """Return the versions that begin after `day`."""
         return self.filter(starts_on__gt=day)
 
 
 class RewardRule(models.Model):
-    """A version of a rule: what is paid for what, from a day on until the next version's.
+    """A rule version: threshold and points from its first day until the next version begins.
 
-    A version whose first day has come is never changed; change is the next version. Pausing
-    a rule is a version too.
+    A version that has begun is never changed: a change is a new version, and so is a pause.
     """
 
     rule_type = models.CharField(max_length=32, choices=RuleType)
     threshold = models.PositiveIntegerField(
         validators=[MinValueValidator(MIN_THRESHOLD)],
-        help_text="How much is enough, in the unit of the rule type.",
+        help_text="The count that is enough, in the unit of the rule type.",
     )
     points = models.PositiveIntegerField(
         validators=[MinValueValidator(MIN_POINTS), MaxValueValidator(MAX_POINTS)],
-        help_text="What it pays: 1 to 1,000,000 points.",
+        help_text="1 to 1,000,000.",
     )
     is_active = models.BooleanField(
         "active", default=True, help_text="Clear to pause the rule from the first day on."
@@ -66,7 +65,7 @@ class RewardRule(models.Model):
         max_length=MAX_REASON,
         blank=True,
         default="",
-        help_text="Why, for whoever reads the history of the rule.",
+        help_text="Shown in the history of the rule.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
@@ -76,7 +75,7 @@ class RewardRule(models.Model):
         blank=True,
         editable=False,
         related_name="+",
-        help_text="Whoever wrote what it says now; empty when that was the command line.",
+        help_text="The last editor of the version; empty for the command line.",
     )
 
     objects = RewardRuleQuerySet.as_manager()
@@ -89,7 +88,7 @@ class RewardRule(models.Model):
             models.UniqueConstraint(
                 name="rewards_rewardrule_one_version_a_day",
                 fields=["rule_type", "starts_on"],
-                violation_error_message="A version of this rule begins on this day already.",
+                violation_error_message="A version of this rule already begins on this day.",
             ),
             models.CheckConstraint(
                 name="rewards_rewardrule_type_is_known",
@@ -113,12 +112,12 @@ class RewardRule(models.Model):
 
     @property
     def unit(self) -> str:
-        """What the threshold counts, for people."""
+        """The unit of the threshold: "logins a day"."""
         return RULE_TYPE_SPECS[RuleType(self.rule_type)].unit
 
     @property
     def asks(self) -> str:
-        """What it asks for, for people."""
+        """The threshold with its unit: "1 login a day"."""
         return RULE_TYPE_SPECS[RuleType(self.rule_type)].format_threshold(self.threshold)
 
     @property

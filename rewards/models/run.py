@@ -27,8 +27,7 @@ class AwardRun(models.Model):
     rule_versions = models.JSONField(
         default=list,
         blank=True,
-        help_text="Primary keys of the active rule versions, fixed when the run started so that "
-        "all its batches pay by the same ones.",
+        help_text="Ids of the active rule versions when the run started; all batches pay by these.",
     )
 
     status = models.CharField(max_length=8, choices=RunStatus, default=RunStatus.RUNNING)
@@ -70,18 +69,18 @@ class AwardRun(models.Model):
             models.UniqueConstraint(
                 name="rewards_awardrun_once_per_attempt",
                 fields=["reference_date", "cadence", "attempt"],
-                violation_error_message="This attempt has a run already.",
+                violation_error_message="This attempt already exists.",
             ),
             models.CheckConstraint(
                 name="rewards_awardrun_week_begins_on_monday",
                 condition=~Q(cadence=Cadence.WEEKLY) | Q(reference_date__iso_week_day=1),
-                violation_error_message="A weekly run is of a Monday.",
+                violation_error_message="The reference date of a weekly run is a Monday.",
             ),
             models.CheckConstraint(
                 name="rewards_awardrun_status_matches_its_end",
                 condition=Q(status=RunStatus.RUNNING, finished_at__isnull=True)
                 | (~Q(status=RunStatus.RUNNING) & Q(finished_at__isnull=False)),
-                violation_error_message="A run has an end exactly when it is not running.",
+                violation_error_message="A run has an end time unless it is running.",
             ),
             models.CheckConstraint(
                 name="rewards_awardrun_choices_are_known",
@@ -122,7 +121,7 @@ class AwardBatch(models.Model):
     """The hosts of a run that are evaluated and written in one transaction: a range of ids.
 
     A process claims a pending batch by locking its row, and marks it done in the transaction that
-    writes its awards. So a process that dies leaves nothing to clean up.
+    writes its awards, so a crash leaves nothing to clean up.
     """
 
     run = models.ForeignKey(AwardRun, on_delete=models.PROTECT, related_name="batches")
@@ -147,7 +146,7 @@ class AwardBatch(models.Model):
             models.UniqueConstraint(
                 name="rewards_awardbatch_once_per_id_range",
                 fields=["run", "after_user"],
-                violation_error_message="This id range of the run exists already.",
+                violation_error_message="This id range of the run already exists.",
             ),
             models.CheckConstraint(
                 name="rewards_awardbatch_id_range_is_not_empty",
@@ -163,7 +162,7 @@ class AwardBatch(models.Model):
                 name="rewards_awardbatch_status_matches_its_end",
                 condition=Q(status=BatchStatus.PENDING, finished_at__isnull=True)
                 | (~Q(status=BatchStatus.PENDING) & Q(finished_at__isnull=False)),
-                violation_error_message="A batch has an end exactly when it is not pending.",
+                violation_error_message="A batch has an end time unless it is pending.",
             ),
         ]
 

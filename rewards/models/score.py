@@ -8,10 +8,9 @@ from django.db.models import F, Q
 
 
 class Score(models.Model):
-    """A host's sums of the ledger, kept so that nobody has to add them up.
+    """A host's cached sums of the ledger.
 
-    `daily` and `weekly` are the sums of the ledger rows whose reference date lies in the period
-    named beside them: the latest day evaluated, and its week.
+    `daily` is the sum for `daily_date`, the latest day evaluated; `weekly` the sum for its week.
     """
 
     user = models.OneToOneField(
@@ -34,7 +33,7 @@ class Score(models.Model):
             models.CheckConstraint(
                 name="rewards_score_periods_are_parts_of_the_whole",
                 condition=Q(daily__lte=F("lifetime"), weekly__lte=F("lifetime")),
-                violation_error_message="No period can have more points than the whole.",
+                violation_error_message="The daily or weekly points exceed the lifetime points.",
             ),
         ]
 

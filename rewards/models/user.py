@@ -10,14 +10,14 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 
 EXTERNAL_ID_PATTERN = r"^[!-~]{1,128}$"
-"""1 to 128 visible ASCII characters: the app's own keys, safe in any log, file or address."""
+"""1 to 128 visible ASCII characters, which are safe in logs, files and URLs."""
 
 
 class User(AbstractUser):
-    """A person known to the system: a member of staff, a host, or both.
+    """A member of staff, a host, or both.
 
-    A host signs in to the app, never here, and so has an unusable password. Whoever has a
-    ledger is never deleted; a host who leaves gets a `left_on`.
+    Hosts sign in to the app, not here, so their password is unusable. A user with awards is never
+    deleted; a host that leaves gets a `left_on`.
     """
 
     external_id = models.CharField(
@@ -27,18 +27,16 @@ class User(AbstractUser):
         null=True,
         blank=True,
         validators=[RegexValidator(EXTERNAL_ID_PATTERN, "Use 1 to 128 visible ASCII characters.")],
-        error_messages={"unique": "Someone has this external id already."},
-        help_text="The app's own key of this host.",
+        error_messages={"unique": "Another user has this external id."},
+        help_text="The id of this host in the app.",
     )
 
-    is_host = models.BooleanField(
-        "host", default=False, help_text="Hosts earn points; staff who are no hosts do not."
-    )
+    is_host = models.BooleanField("host", default=False, help_text="Only hosts earn points.")
     left_on = models.DateField(
         "last day",
         null=True,
         blank=True,
-        help_text="The last business day on which this host earns. Empty while active.",
+        help_text="The last business day on which this host can earn. Empty while active.",
     )
 
     class Meta(AbstractUser.Meta):
@@ -48,17 +46,16 @@ class User(AbstractUser):
             models.CheckConstraint(
                 name="rewards_user_host_has_external_id",
                 condition=Q(is_host=False) | Q(external_id__isnull=False),
-                violation_error_message="A host needs the external id the app knows it by.",
+                violation_error_message="A host needs an external id.",
             ),
             models.CheckConstraint(
                 name="rewards_user_external_id_is_visible_ascii",
                 condition=Q(external_id__isnull=True) | Q(external_id__regex=EXTERNAL_ID_PATTERN),
-                violation_error_message="External id: use 1 to 128 visible ASCII characters.",
+                violation_error_message="An external id is 1 to 128 visible ASCII characters.",
             ),
         ]
         indexes: ClassVar = [
-            # Read by the search for a host by how a name begins. Most hosts have no names, and
-            # so no place in these.
+            # Read by the prefix search for hosts. Most hosts have no name, and no entry here.
             models.Index(
                 OpClass(Upper("first_name"), "text_pattern_ops"),
                 name="rewards_user_by_first_name",
@@ -69,7 +66,7 @@ class User(AbstractUser):
                 name="rewards_user_by_last_name",
                 condition=~Q(last_name=""),
             ),
-            # Each batch looks its hosts up here: it is all but empty beside the users themselves.
+            # Each batch looks up its hosts here. The index is small: most hosts are not in it.
             models.Index(
                 fields=["id"],
                 name="rewards_user_ineligible",
@@ -82,7 +79,7 @@ class User(AbstractUser):
 
     def clean(self) -> None:
         super().clean()
-        # An empty form field would otherwise be a value that only one member of staff can have.
+        # The ids are unique: an empty text could be stored only once.
         self.external_id = self.external_id or None
 
 
@@ -92,7 +89,7 @@ class HostManager(UserManager["Host"]):
 
 
 class Host(User):
-    """A user who is a host, seen apart from staff."""
+    """A user that is a host."""
 
     objects: ClassVar[HostManager] = HostManager()
 

@@ -1,1 +1,1 @@
-"""Reads: one question and one query for each function."""
+"""Queries: each function answers one question with one query."""

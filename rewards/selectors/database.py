@@ -1,4 +1,4 @@
-"""What the database holds, whatever it is."""
+"""What the database contains, migrated or not."""
 
 from django.db import connection
 
@@ -6,14 +6,14 @@ from rewards.models import ActivityEvent, Host, RewardRule
 
 
 def foreign_tables() -> list[str]:
-    """Return the tables that are none of this site's, in order of name."""
+    """Return the tables that do not belong to this site, in order of name."""
     introspection = connection.introspection
     own = {*introspection.django_table_names(), "django_migrations"}
     return sorted({*introspection.table_names()} - own)
 
 
 def is_migrated() -> bool:
-    """Return whether the tables of the application are there, of whatever version."""
+    """Return whether the tables of the application exist, in any version."""
     return ActivityEvent._meta.db_table in connection.introspection.table_names()
 
 

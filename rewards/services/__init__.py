@@ -1,1 +1,1 @@
-"""The only writers: each function does one thing that someone asked for, whole or not at all."""
+"""The only writers: each public function is one operation."""

@@ -82,7 +82,7 @@ DOORS = [
     Door(
         "rewards_user_host_has_external_id",
         lambda: user(external_id=None, username="nobody"),
-        "A host needs the external id the app knows it by.",
+        "A host needs an external id.",
     ),
     Door(
         "rewards_user_external_id_is_visible_ascii",
@@ -93,7 +93,7 @@ DOORS = [
     Door(
         "rewards_activityevent_once_per_source",
         lambda: event(**twin(ActivityEventFactory, "source", "event_id")),
-        "This source has reported this event already.",
+        "An event with this source and id is already stored.",
     ),
     Door(
         "rewards_activityevent_kind_is_known",
@@ -103,7 +103,7 @@ DOORS = [
     Door(
         "rewards_activityevent_lasts_a_day_at_most",
         lambda: event(duration_seconds=86_401),
-        "A call lasts 0 to 86,400 seconds.",
+        "A duration is 0 to 86,400 seconds.",
     ),
     Door(
         "rewards_activityevent_has_an_id",
@@ -114,23 +114,23 @@ DOORS = [
     Door(
         "rewards_dailyactivity_once_per_day",
         lambda: DailyActivityFactory.build(**twin(DailyActivityFactory, "user", "date")),
-        "This host's day is counted already.",
+        "This host already has counts for this day.",
     ),
     Door(
         "rewards_dailyactivity_is_an_active_day",
         lambda: activity(logins=0),
-        "A day without a login or a completed call is no row.",
+        "A row needs a login or a completed call.",
     ),
     Door(
         "rewards_dailyactivity_seconds_have_calls",
         lambda: activity(audio_calls=1, audio_seconds=86_401),
-        "There are more seconds than the calls can have lasted.",
+        "The calls cannot have lasted this many seconds.",
     ),
     # RewardRule
     Door(
         "rewards_rewardrule_one_version_a_day",
         lambda: RewardRuleFactory.build(**twin(RewardRuleFactory, "rule_type", "starts_on")),
-        "A version of this rule begins on this day already.",
+        "A version of this rule already begins on this day.",
     ),
     Door(
         "rewards_rewardrule_type_is_known",
@@ -153,17 +153,17 @@ DOORS = [
         lambda: AwardRunFactory.build(
             **twin(AwardRunFactory, "reference_date", "cadence", "attempt")
         ),
-        "This attempt has a run already.",
+        "This attempt already exists.",
     ),
     Door(
         "rewards_awardrun_week_begins_on_monday",
         lambda: AwardRunFactory.build(cadence="weekly", reference_date=A_TUESDAY),
-        "A weekly run is of a Monday.",
+        "The reference date of a weekly run is a Monday.",
     ),
     Door(
         "rewards_awardrun_status_matches_its_end",
         lambda: AwardRunFactory.build(status=RunStatus.RUNNING),
-        "A run has an end exactly when it is not running.",
+        "A run has an end time unless it is running.",
     ),
     Door(
         "rewards_awardrun_choices_are_known",
@@ -174,7 +174,7 @@ DOORS = [
     Door(
         "rewards_awardbatch_once_per_id_range",
         lambda: batch(**twin(_saved_batch, "run", "after_user")),
-        "This id range of the run exists already.",
+        "This id range of the run already exists.",
     ),
     Door(
         "rewards_awardbatch_id_range_is_not_empty",
@@ -189,19 +189,19 @@ DOORS = [
     Door(
         "rewards_awardbatch_status_matches_its_end",
         lambda: batch(status=BatchStatus.DONE),
-        "A batch has an end exactly when it is not pending.",
+        "A batch has an end time unless it is pending.",
     ),
     # ActivityTotal
     Door(
         "rewards_activitytotal_once_per_slot",
         lambda: ActivityTotal(**twin(_saved_total, "date", "slot"), events=1),
-        "This slot of the day exists already.",
+        "This slot of the day already exists.",
     ),
     # ScoreHistory
     Door(
         "rewards_scorehistory_award_once",
         lambda: award(**twin(ScoreHistoryFactory, "user", "rule", "reference_date")),
-        "This host has this award already.",
+        "This host already has this award.",
     ),
     Door(
         "rewards_scorehistory_type_is_known",
@@ -216,7 +216,7 @@ DOORS = [
     Door(
         "rewards_scorehistory_was_earned",
         lambda: award(measured=2, threshold=3),
-        "Less was measured than the rule asks for.",
+        "The count is below the threshold.",
     ),
     Door(
         "rewards_scorehistory_week_begins_on_monday",
@@ -224,7 +224,7 @@ DOORS = [
             rule=RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY),
             reference_date=A_TUESDAY,
         ),
-        "A weekly award is of a Monday.",
+        "The reference date of a weekly award is a Monday.",
     ),
     # Score
     Door(
@@ -235,7 +235,7 @@ DOORS = [
     Door(
         "rewards_score_periods_are_parts_of_the_whole",
         lambda: score(lifetime=9),
-        "No period can have more points than the whole.",
+        "The daily or weekly points exceed the lifetime points.",
     ),
 ]
 
@@ -245,7 +245,7 @@ MORE_DOORS = [
     Door(
         "rewards_dailyactivity_seconds_have_calls",
         lambda: activity(video_calls=1, video_seconds=86_401),
-        "more seconds than the calls",
+        "lasted this many seconds",
     ),
     Door("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="é"), "ASCII"),
     Door("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="line\n"), "ASCII"),
@@ -265,7 +265,7 @@ MORE_DOORS = [
         "less than or equal to 1000000",
     ),
     Door("rewards_scorehistory_points_fit", lambda: award(points=0), "Points are 1 to"),
-    Door("rewards_scorehistory_was_earned", lambda: award(measured=0, threshold=0), "Less was"),
+    Door("rewards_scorehistory_was_earned", lambda: award(measured=0, threshold=0), "below the threshold"),
     Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(cadence="hourly"), ""),
     Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(status="odd"), ""),
     Door(
@@ -273,8 +273,8 @@ MORE_DOORS = [
         lambda: AwardRunFactory.build(finished_at=None),
         "This field cannot be blank.",
     ),
-    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(daily=11), "No period"),
-    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(weekly=11), "No period"),
+    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(daily=11), "exceed the lifetime"),
+    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(weekly=11), "exceed the lifetime"),
 ]
 
 
@@ -377,7 +377,7 @@ def test_two_hosts_never_share_an_external_id():
     HostFactory(external_id="ana")
     other = user(external_id="ana", username="other")
 
-    with pytest.raises(ValidationError, match="Someone has this external id already"):
+    with pytest.raises(ValidationError, match="Another user has this external id"):
         other.full_clean()
     with pytest.raises(IntegrityError), transaction.atomic():
         other.save()

@@ -39,10 +39,10 @@ def test_a_new_host_is_active_and_cannot_sign_in():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"external_id": ""}, "A host needs the external id the app knows it by."),
+        ({"external_id": ""}, "A host needs an external id."),
         ({"external_id": "two words"}, "Use 1 to 128 visible ASCII characters."),
         ({"external_id": "x" * 129}, "at most 128 characters"),
-        ({"external_id": "bea"}, "Someone has this external id already."),
+        ({"external_id": "bea"}, "Another user has this external id."),
         ({"external_id": "ada", "first_name": "x" * 151}, "at most 150 characters"),
     ],
 )
