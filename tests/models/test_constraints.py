@@ -265,7 +265,11 @@ MORE_DOORS = [
         "less than or equal to 1000000",
     ),
     Door("rewards_scorehistory_points_fit", lambda: award(points=0), "Points are 1 to"),
-    Door("rewards_scorehistory_was_earned", lambda: award(measured=0, threshold=0), "below the threshold"),
+    Door(
+        "rewards_scorehistory_was_earned",
+        lambda: award(measured=0, threshold=0),
+        "below the threshold",
+    ),
     Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(cadence="hourly"), ""),
     Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(status="odd"), ""),
     Door(
@@ -273,8 +277,16 @@ MORE_DOORS = [
         lambda: AwardRunFactory.build(finished_at=None),
         "This field cannot be blank.",
     ),
-    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(daily=11), "exceed the lifetime"),
-    Door("rewards_score_periods_are_parts_of_the_whole", lambda: score(weekly=11), "exceed the lifetime"),
+    Door(
+        "rewards_score_periods_are_parts_of_the_whole",
+        lambda: score(daily=11),
+        "exceed the lifetime",
+    ),
+    Door(
+        "rewards_score_periods_are_parts_of_the_whole",
+        lambda: score(weekly=11),
+        "exceed the lifetime",
+    ),
 ]
 
 
