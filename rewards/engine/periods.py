@@ -169,10 +169,8 @@ def _state(
 ) -> PeriodState:
     if journal is None:
         return PeriodState.MISSING if counted else PeriodState.NO_ACTIVITY
-    if is_running:
-        return PeriodState.RUNNING
     if journal.is_open:
-        return PeriodState.INTERRUPTED
+        return PeriodState.RUNNING if is_running else PeriodState.INTERRUPTED
     if journal.is_incomplete:
         return PeriodState.RETRY if journal.failures < MAX_FAILURES else PeriodState.FAILED
     if versions - journal.rule_versions:

@@ -113,6 +113,8 @@ def test_no_period_has_ended_on_its_first_day():
         # An open run is running while a process holds its lock, and interrupted otherwise.
         (5, journal(is_open=True, events_seen=None), (DAILY,), PeriodState.RUNNING),
         (5, journal(is_open=True, events_seen=None), (WEEKLY,), PeriodState.INTERRUPTED),
+        # A helper may hold the lock a moment longer than the run lasts.
+        (5, journal(), (DAILY,), PeriodState.DONE),
         # An open run comes before what earlier runs left.
         (5, journal(is_open=True, failures=MAX_FAILURES), (), PeriodState.INTERRUPTED),
         # A lock without a run in the journal is a process that opens one.
