@@ -1,4 +1,4 @@
-"""The admin: staff write rules here, and read everything else."""
+"""The admin site: staff edit rules and hosts, start runs, and read everything else."""
 
 from rewards.admin.activity import ActivityEventAdmin, DailyActivityAdmin
 from rewards.admin.hosts.admin import HostAdmin

@@ -13,11 +13,11 @@ from rewards.admin.theme import ModelAdmin
 Row = TypeVar("Row", bound=Model)
 
 MAX_COUNTED = 10_000
-"""Rows of a list that are counted and can be paged through."""
+"""Rows of a list that are counted and have pages."""
 
 
 class BigChangeList(ChangeList):
-    """A list in the admin's order, whatever the address asks for."""
+    """A list in the order of the admin; the URL cannot change it."""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         return list(self.model_admin.get_ordering(request))
@@ -34,11 +34,10 @@ class BigChangeList(ChangeList):
 
 
 class BigListAdmin(ModelAdmin[Row]):
-    """An admin whose list costs the same whatever the length of the table.
+    """An admin whose list costs the same for any length of the table.
 
-    `ordering` must be served by an index. `lookups` names every parameter of the address that may
-    filter: any other is refused, because it would scan the table or probe columns that are not
-    shown.
+    `ordering` must be served by an index. `lookups` names every URL parameter that may filter. Any
+    other is refused, because it would scan the table or probe columns that are not shown.
     """
 
     list_title: ClassVar[str] = ""
@@ -73,7 +72,7 @@ class BigListAdmin(ModelAdmin[Row]):
 
 
 class ReadOnlyAdmin(BigListAdmin[Row]):
-    """An admin of what the engine wrote: nobody changes it here."""
+    """A read-only admin, for rows that the engine writes."""
 
     actions = None
 
@@ -93,7 +92,7 @@ class ReadOnlyAdmin(BigListAdmin[Row]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        # Rows that nobody changes have no history of changes.
+        # Rows that never change have no history.
         return super().change_view(
             request, object_id, form_url, {"show_history": False} | (extra_context or {})
         )

@@ -1,4 +1,4 @@
-"""Files of what a list shows, of any length, safe to open in a spreadsheet."""
+"""Exports of lists as CSV and XLSX, of any length, safe to open in a spreadsheet."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from django.http import FileResponse, Http404, HttpResponseBase, StreamingHttpRe
 from import_export.resources import Resource
 
 MAX_SHEET_ROWS = 1_048_575
-"""What a sheet of a spreadsheet holds below its header."""
+"""Rows that a sheet of a spreadsheet holds below its header."""
 
 FORMATS = ("csv", "xlsx")
 
@@ -51,7 +51,7 @@ def streamed_export(
         )
     if file_format == "xlsx":
         return FileResponse(_workbook(rows), as_attachment=True, filename=file_name)
-    raise Http404(f"there is no format {file_format!r}")
+    raise Http404(f"There is no format {file_format!r}.")
 
 
 def export_limit_error(*, file_format: str, rows: QuerySet[Any]) -> str | None:
@@ -87,7 +87,7 @@ def _workbook(rows: Iterator[list[Any]]) -> IO[bytes]:
             sheet = workbook.add_worksheet("Export")
             for number, row in enumerate(rows):
                 if sheet.write_row(number, 0, row):
-                    raise ValueError(f"row {number:,} does not fit in a sheet")
+                    raise ValueError(f"Row {number:,} does not fit in a sheet.")
         file.seek(0)
         stack.pop_all()  # the response closes the file
         return file

@@ -1,4 +1,4 @@
-"""Form fields that accept one notation only: what decides who is paid is never guessed."""
+"""Form fields that accept one notation only, so that no value is guessed."""
 
 import re
 from datetime import date

@@ -1,4 +1,4 @@
-"""How the admin writes periods, times, numbers and links."""
+"""Periods, times, numbers and links as the admin shows them."""
 
 from datetime import date, datetime
 
@@ -34,7 +34,7 @@ def format_rule_period(rule_type: str, reference_date: date) -> str:
 
 
 def format_measured(rule_type: str, measured: int, threshold: int) -> str:
-    """Return what was counted: "8 completed video calls (3 needed)"."""
+    """Return a count and its threshold: "8 completed video calls (3 needed)"."""
     return f"{count(measured, RULE_TYPE_SPECS[RuleType(rule_type)].noun)} ({threshold:,} needed)"
 
 

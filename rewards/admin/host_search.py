@@ -1,4 +1,4 @@
-"""The search for the rows of one host in tables whose indexes begin with the day."""
+"""Search for the rows of one host in tables whose index begins with the day."""
 
 from typing import ClassVar, TypeVar
 

@@ -1,4 +1,4 @@
-"""What the admin's log says: each change with both values."""
+"""Entries of the admin's log: each change with its values before and after."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ def describe_changes(changes: Mapping[str, tuple[object, object]]) -> str:
 
 
 def describe_form(form: Any) -> str:
-    """Return what a form changed, but no password."""
+    """Return what a form changed, without passwords."""
     if "password" in form.changed_data:
         return "Password changed."
     return describe_changes(

@@ -1,4 +1,4 @@
-"""What views of our own share."""
+"""Helpers for our own views."""
 
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ def row_or_404(model_admin: ModelAdmin[Row], request: HttpRequest, object_id: st
     """Return the row of the list that the address names."""
     row = model_admin.get_object(request, unquote(object_id))
     if row is None:
-        raise Http404(f"there is no {model_admin.opts.verbose_name} {object_id!a:.80}")
+        raise Http404(f"There is no {model_admin.opts.verbose_name} {object_id!a:.80}.")
     return row
 
 

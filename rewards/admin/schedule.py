@@ -1,7 +1,7 @@
-"""How often beat checks what is due, or that it does not.
+"""The interval of the tick.
 
 The pages of django-celery-beat could start any task with any arguments, at times that never come
-or that a change of the clocks skips. The database knows what is due, so one interval is enough.
+or that daylight saving skips. The database knows what is due, so one interval is enough.
 """
 
 from typing import Any, ClassVar
@@ -32,10 +32,10 @@ class ScheduleForm(LockedModelForm[Schedule]):
     token_fields = ("enabled", "interval")
 
     minutes = WholeNumberField(
-        label="Every so many minutes",
+        label="Interval in minutes",
         min_value=1,
         max_value=MAX_MINUTES,
-        help_text=f"1–{MAX_MINUTES}; each time, whatever is due is awarded.",  # noqa: RUF001 - a range
+        help_text=f"1–{MAX_MINUTES}. At this interval, beat enqueues the award of what is due.",  # noqa: RUF001 - a range
     )
 
     class Meta:

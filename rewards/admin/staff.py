@@ -1,7 +1,4 @@
-"""Staff and their groups: only superusers see and change them.
-
-Saving is left to Django's own admin of users and groups.
-"""
+"""Staff and groups, for superusers only. Django's own admin saves them."""
 
 from typing import Any, TypeVar
 
@@ -23,7 +20,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 class SuperuserAdmin(BigListAdmin[Row]):
-    """An admin that grants permissions, and so is for superusers only."""
+    """An admin for superusers only, because it grants permissions."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active and request.user.is_superuser)

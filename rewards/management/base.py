@@ -1,4 +1,4 @@
-"""What every command of the application shares: its report, its errors, its end."""
+"""The base class of the commands: report, progress, errors and exit codes."""
 
 import argparse
 import json
@@ -117,18 +117,18 @@ class RewardsCommand(BaseCommand):
                 self.stderr.write("")
 
     def report(self, text: str, data: dict[str, Any]) -> None:
-        """Print what was done, once."""
+        """Print the result: `text`, or `data` as JSON."""
         if self.is_quiet:
             return
         self.stdout.write(json.dumps(data) if self.is_json else text)
 
     @property
     def is_watched(self) -> bool:
-        """Whether somebody sees how far the command has come."""
+        """Whether progress is visible: standard error is a terminal."""
         return not self.is_quiet and sys.stderr.isatty()
 
     def progress(self, label: str) -> Callable[[int, int], None]:
-        """Return a function of (done, all) that draws a bar on standard error, if a terminal."""
+        """Return a function of (done, total) that draws a bar on standard error, if a terminal."""
 
         def draw(done: int, total: int) -> None:
             if not self.is_watched:
@@ -169,7 +169,7 @@ def _discard_output() -> None:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which the driver meets as it does Ctrl-C: it cancels the statement under way."""
+    """SIGTERM. As for Ctrl-C, psycopg cancels the running statement."""
 
 
 def _end(signum: int, frame: FrameType | None) -> NoReturn:

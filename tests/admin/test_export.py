@@ -217,7 +217,7 @@ def test_csv_is_sent_while_its_rows_are_read():
 def test_a_row_beyond_the_end_of_a_sheet_is_an_error(monkeypatch):
     monkeypatch.setattr(export.xlsxwriter.worksheet.Worksheet, "write_row", lambda *_: -1)
 
-    with pytest.raises(ValueError, match="row 0 does not fit in a sheet"):
+    with pytest.raises(ValueError, match="Row 0 does not fit in a sheet"):
         list(downloaded("xlsx", []))
 
 

@@ -260,7 +260,7 @@ def test_a_new_host_is_added_and_logged(client, login):
     [
         ("", "This field is required."),
         ("two words", "Use 1 to 128 visible ASCII characters."),
-        ("alice", "Someone has this external id already."),
+        ("alice", "Another user has this external id."),
     ],
 )
 def test_an_invalid_external_id_is_refused_beside_the_field(

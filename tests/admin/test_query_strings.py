@@ -33,7 +33,7 @@ def test_a_list_filters_by_what_it_offers_only(client, login, model):
     assert {probe: answer.status_code for probe, answer in answers.items()} == dict.fromkeys(
         PROBES, 400
     )
-    assert all(b"This request cannot be read" in answer.content for answer in answers.values())
+    assert all(b"This request is invalid" in answer.content for answer in answers.values())
 
 
 def test_a_list_keeps_its_order(client, login):

@@ -61,9 +61,9 @@ def test_every_answer_says_what_a_browser_may_do_with_it(answer, status):
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (400, "This request cannot be read"),
+        (400, "This request is invalid"),
         (403, "You do not have permission to do this"),
-        (404, "There is nothing here"),
+        (404, "Page not found"),
         (500, "Something went wrong on our side"),
     ],
 )

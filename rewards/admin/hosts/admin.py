@@ -1,4 +1,4 @@
-"""The hosts: their list, the page of each, and the explanation of its days."""
+"""Hosts: the list, the page of a host, and the explanation of a day."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -49,7 +49,7 @@ MAX_NAMED = 100
 class HostAdmin(BigListAdmin[Host]):
     ordering = ("external_id",)
     search_fields = ("external_id__startswith",)
-    search_help_text = "External id or name, or how it begins"
+    search_help_text = "External id or name, or its first letters"
     list_select_related = ("score",)
     list_display = ("external_id", "full_name", "state", "lifetime", "weekly", "daily")
     actions = ("deactivate", "reactivate")
@@ -78,7 +78,7 @@ class HostAdmin(BigListAdmin[Host]):
         return f"{score.daily:,} ({score.daily_date})" if score else "none yet"
 
     def has_delete_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:
-        """Nobody deletes a host: one that leaves gets a last day."""
+        """Hosts are never deleted: one that leaves gets a last day."""
         return False
 
     def get_search_results(

@@ -19,21 +19,21 @@ class NamesForm(forms.Form):
 
 
 class NewHostForm(NamesForm):
-    """What a host has from its first day on."""
+    """The fields of a new host."""
 
     external_id = forms.CharField(
-        label="External id", widget=TextWidget(), help_text="The app's own key of this host."
+        label="External id", widget=TextWidget(), help_text="The id of this host in the app."
     )
     field_order = ("external_id", "first_name", "last_name")
 
 
 class HostForm(NamesForm, VersionTokenForm):
-    """What may change of a host. The app knows it by its external id, which never changes."""
+    """The fields of a host that may change. The external id never does."""
 
     left_on = DayField(
         label="Last day",
         required=False,
-        help_text="The last business day on which this host earns, as YYYY-MM-DD; empty while "
+        help_text="The last business day on which this host can earn, as YYYY-MM-DD; empty while "
         "active. If you clear this, the host can earn for the days in between the next time they "
         "are awarded.",
     )

@@ -50,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _History:
-    """What the host did and was paid, by date."""
+    """The activity and the awards of the host, by date."""
 
     activity: Mapping[date, DailyActivity]
     daily: Mapping[date, Sequence[ScoreHistory]]
@@ -58,7 +58,7 @@ class _History:
 
 
 def host_context(host: Host, *, month: date, today: date) -> dict[str, Any]:
-    """Return what the page shows of `host`: two queries, besides its score.
+    """Return the context of the page of `host`. Two queries, and one for its score.
 
     `month` is the first day of the month shown day by day.
     """
@@ -80,7 +80,7 @@ def host_context(host: Host, *, month: date, today: date) -> dict[str, Any]:
 
 
 def host_state(host: Host) -> tuple[str, str]:
-    """Return whether the host earns, as a key and in words."""
+    """Return the state of the host, as a key and in words."""
     if host.left_on is None:
         return "active", "active"
     if host.left_on >= business_today():
@@ -99,7 +99,7 @@ def explain_url(host: int, day: date) -> str:
 
 
 def parse_month(text: str, *, today: date) -> date:
-    """Read `YYYY-MM`; for anything that is no month until now, return this month."""
+    """Read `YYYY-MM`; return this month if it is invalid or in the future."""
     try:
         year, number = (int(part) for part in text.split("-"))
         month = date(year, number, 1)

@@ -38,7 +38,7 @@ class AwardResource(ModelResource):  # type: ignore[type-arg]  # not generic at 
         chunk_size = 10_000
 
     def filter_export(self, queryset: QuerySet[ScoreHistory], **kwargs: Any) -> QuerySet[Any]:
-        """Read these columns only: the rows of hosts and runs are wide."""
+        """Read only these columns: the rows of hosts and runs are wide."""
         return queryset.values(
             "reference_date",
             "rule_type",
@@ -114,13 +114,13 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
-        """Send all rows of the list that this address shows page by page."""
+        """Send all rows of the list with these URL parameters."""
         require(self.has_view_permission(request))
         rows = self.get_changelist_instance(request).queryset
         changelist = reverse("admin:rewards_scorehistory_changelist")
         back = HttpResponseRedirect(f"{changelist}?{request.GET.urlencode()}")
         if rows.query.is_empty():
-            # The address names a day or a host that does not exist; the list says so itself.
+            # The URL names a day or a host that does not exist; the list says so.
             list(messages.get_messages(request))
             return back
         if error := export_limit_error(file_format=file_format, rows=rows):

@@ -1,4 +1,4 @@
-"""The leaderboard: the latest week, the week before, or any days; with an export."""
+"""The leaderboard of the latest week, the week before, or any days, with an export."""
 
 from datetime import date
 from typing import Any
@@ -66,7 +66,7 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         ]
 
     def leaderboard_view(self, request: HttpRequest) -> HttpResponse:
-        """Show the hosts with the most points for the days asked for, or for the latest week."""
+        """Show the hosts with the most points, for the requested days or the latest week."""
         form = self._days_form(request)
         context: dict[str, Any] = {"form": form, "weeks": _weeks(form), "size": MAX_LEADERS}
         if form.is_valid():
@@ -80,7 +80,7 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
         return page(self, request, "leaderboard.html", title="Leaderboard", **context)
 
     def leaderboard_export_view(self, request: HttpRequest, file_format: str) -> HttpResponseBase:
-        """Send all hosts with awards of the days asked for, or of the latest week."""
+        """Send all hosts with awards, for the requested days or the latest week."""
         form = self._days_form(request)
         leaderboard_page = reverse("admin:rewards_score_leaderboard")
         back = HttpResponseRedirect(f"{leaderboard_page}?{request.GET.urlencode()}")
@@ -114,7 +114,7 @@ def latest_monday() -> date:
 
 
 def week_query(monday: date) -> str:
-    """Return the query of the leaderboard's address for a week."""
+    """Return the query string of the leaderboard for a week."""
     return f"?{urlencode(_days_of_week(monday))}"
 
 

@@ -1,4 +1,4 @@
-"""Each rule type on a card: what is in force, what comes next, what was before."""
+"""The cards of the rules: the version in force, the next ones, the history."""
 
 from collections import defaultdict
 from dataclasses import dataclass

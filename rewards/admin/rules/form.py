@@ -47,7 +47,7 @@ class RuleForm(VersionTokenForm):
             label=spec.unit.capitalize(),
             min_value=MIN_THRESHOLD,
             max_value=spec.max_threshold,
-            help_text=f"How much is enough: {MIN_THRESHOLD:,}–{spec.max_threshold:,} {spec.unit}.",  # noqa: RUF001 - a range
+            help_text=f"Enough for an award: {MIN_THRESHOLD:,}–{spec.max_threshold:,} {spec.unit}.",  # noqa: RUF001 - a range
         )
         self.order_fields(self.field_order)
 
@@ -64,7 +64,7 @@ class RuleForm(VersionTokenForm):
 
 
 def initial_values(rule_type: RuleType, version: RewardRule | None, today: date) -> dict[str, Any]:
-    """Return what the form of `version` begins with; None for the next version of the rule.
+    """Return the initial values of the form for `version`; None for the next version of the rule.
 
     The next version begins as a copy of the latest one, from tomorrow or the day after its first.
     """

@@ -1,4 +1,4 @@
-"""The list of all runs, and the page of each with its failures. Read-only."""
+"""The list of all runs, and the page of a run with its failures. Read-only."""
 
 from collections import Counter
 from typing import Any
@@ -27,7 +27,7 @@ STATUS_COLOURS = {
 }
 
 MAX_FAILURES = 50
-"""Failed batches shown on the page of a run; most say the same."""
+"""Failed batches shown on the page of a run; most have the same cause."""
 
 
 class RunDayFilter(DayRangeFilter):

@@ -1,4 +1,4 @@
-"""Every day and week that has ended, its state, and the buttons that start a run of it."""
+"""The run journal: every closed day and week, its state, and buttons that start runs."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -57,7 +57,7 @@ RUN_BUTTON_STATES = {
 
 
 class StartForm(forms.Form):
-    """Which period to run."""
+    """The period to run."""
 
     cadence = forms.ChoiceField(
         label="What",
@@ -141,13 +141,13 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
 
 
 def _report(request: HttpRequest, outcome: RequestOutcome, name: str) -> None:
-    """Show the outcome of a request, and note the request in the admin's log."""
+    """Show the outcome of a request, and write it to the admin's log."""
     _log(request, name, "Enqueued for the workers." if outcome.is_enqueued else "Run.")
     if outcome.is_enqueued:
         messages.info(
             request,
-            "The workers were notified, because this is more than a page can wait for. Their "
-            "progress is shown here.",
+            "The workers were notified, because the run is too large for a page. Their progress "
+            "is shown here.",
         )
     elif not outcome.runs and not outcome.busy:
         messages.info(request, "Nothing is due.")

@@ -1,4 +1,4 @@
-// Make what the theme offers to the mouse only work for the keyboard and for screen readers.
+// Make the mouse-only parts of the theme usable with the keyboard and with screen readers.
 
 document.addEventListener("DOMContentLoaded", () => {
     for (const icon of document.querySelectorAll(".material-symbols-outlined")) {
