@@ -48,7 +48,7 @@ def create_awarded_week():
     """Return two hosts: Ana is active every day of the week, Bo on Monday only."""
     RewardRuleFactory(points=10)
     RewardRuleFactory(rule_type=RuleType.DAILY_AUDIO_CALL_TARGET, points=25)
-    RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY, threshold=5, points=100)
+    RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY, threshold=7, points=100)
     ana, bo = HostFactory(external_id="ana"), HostFactory(external_id="bo")
     for day in week_days(A_MONDAY):
         act(ana, day)

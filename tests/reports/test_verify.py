@@ -151,9 +151,10 @@ def test_awards_before_the_first_day_are_found(hosts):
     assert broken() == {"I15"}
 
 
-def test_a_later_version_is_no_violation(hosts):
+def test_later_and_other_versions_are_no_violation(hosts):
     for rule_type in ("DAILY_LOGIN", "WEEKLY_CONSISTENCY"):
         RewardRuleFactory(rule_type=rule_type, starts_on=A_MONDAY + timedelta(days=7))
+    RewardRuleFactory(rule_type="DAILY_VIDEO_CALL_TARGET", starts_on=A_MONDAY)
 
     assert broken() == set()
 
@@ -194,7 +195,7 @@ def test_the_bounds_of_a_business_day_belong_to_it(hosts):
 
 def test_a_week_is_settled_by_its_own_run(hosts):
     ana, bo = hosts
-    for offset in range(1, 5):
+    for offset in range(1, 7):
         act(bo, A_MONDAY + timedelta(days=offset))
         award_day(A_MONDAY + timedelta(days=offset))
 

@@ -230,9 +230,9 @@ PLANTS = [
     ),
     Plant(
         "I9 other threshold",
-        [WEEKLY_RULE.format("threshold = 4")],
+        [WEEKLY_RULE.format("threshold = 6")],
         {"I9"},
-        r"1 award of WEEKLY_CONSISTENCY for .* threshold 5, lowest count 7",
+        r"1 award of WEEKLY_CONSISTENCY for .* threshold 7, lowest count 7",
     ),
     Plant(
         "I9 count below the threshold",
@@ -571,6 +571,16 @@ PLANTS = [
     ),
     Plant("I20 guard of runs", ["ALTER TABLE rewards_awardrun DISABLE TRIGGER USER"], {"I20"}, ""),
     Plant("I20 no key", [USER_KEY], {"I20"}, r"the foreign key to the host is missing"),
+    Plant(
+        "I20 key to runs only",
+        [
+            USER_KEY,
+            "ALTER TABLE rewards_scorehistory ADD CONSTRAINT planted"
+            " FOREIGN KEY (run_id) REFERENCES rewards_awardrun",
+        ],
+        {"I20"},
+        r"the foreign key to the host is missing",
+    ),
     *(
         Plant(
             f"I20 key {options}",

@@ -169,7 +169,7 @@ INVARIANTS = [
         CROSS JOIN LATERAL (
             SELECT award_groups.reference_date + CASE cadence WHEN 'weekly' THEN 6 ELSE 0 END AS day
         ) AS last
-        WHERE run.id IS NULL OR rule.id IS NULL OR NOT rule.is_active
+        WHERE run.id IS NULL OR NOT rule.is_active
         OR (rule.rule_type, rule.points, rule.threshold)
             IS DISTINCT FROM (award_groups.rule_type, award_groups.points, award_groups.threshold)
         OR min_measured < rule.threshold OR rule.starts_on > last.day
