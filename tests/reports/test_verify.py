@@ -138,6 +138,16 @@ def test_a_gap_between_done_runs_is_found(hosts):
     assert broken() == set()
 
 
+def test_a_gap_between_done_weeks_is_found(hosts):
+    two_weeks_before = A_MONDAY - timedelta(days=14)
+    for monday in (two_weeks_before, A_MONDAY - timedelta(days=7)):
+        act(hosts[1], monday)
+        award_day(monday)
+    award_week(two_weeks_before)
+
+    assert broken() == {"I12"}
+
+
 def test_awards_of_the_future_are_found(hosts):
     assert verify_ledger(today=A_MONDAY).broken == ["I6", "I15"]
 
@@ -191,6 +201,17 @@ def test_the_bounds_of_a_business_day_belong_to_it(hosts):
 
     events.update(occurred_at=end, received_at=end)
     assert broken() == {"I16"}
+
+
+def test_only_wrong_events_of_an_inspected_day_are_violations(hosts):
+    start = datetime(2026, 11, 17, tzinfo=UTC)
+    events = ActivityEvent.objects.filter(business_date=TUESDAY)
+    events.update(occurred_at=start, received_at=start)
+    events.filter(kind=ActivityKind.LOGIN).update(received_at=start - timedelta(hours=1))
+
+    findings = verify_ledger(today=TODAY).findings
+
+    assert [f.violations for f in findings if f.name == "I16"] == [1]
 
 
 def test_a_week_is_settled_by_its_own_run(hosts):
