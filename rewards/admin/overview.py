@@ -97,7 +97,7 @@ def _first_steps() -> list[dict[str, Any]]:
         },
         {
             "title": "Import activity",
-            "text": "Logins and calls of hosts, as CSV or JSON lines:",
+            "text": "Logins and calls of hosts, as CSV or JSON Lines:",
             "code": "python manage.py import_activity FILE --create-hosts",
             "is_done": has_activity,
         },

@@ -56,7 +56,7 @@ def set_rule(rule_type: str, starts_on: date, terms: Terms, today: date) -> bool
 
 
 def ingest(events: list[Event], now: datetime, path: Path) -> dict[str, int]:
-    """Import a file of `events`, CSV or JSON lines as `path` is called; return its counts."""
+    """Import a file of `events`, CSV or JSON Lines as `path` is called; return its counts."""
     rows = [
         [event.id, event.host, event.kind, event.at.isoformat(), event.seconds] for event in events
     ]
