@@ -6,6 +6,8 @@ Hosts and rules have services that check the version token; their tests are besi
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule
@@ -62,6 +64,21 @@ def test_the_second_of_two_editors_is_refused(client, login, request, name):
     assert LogEntry.objects.count() == 1
     assert client.post(address, fields(client.get(address)) | bobs).status_code == 302
     assert LogEntry.objects.count() == 2
+
+
+def test_a_row_is_locked_before_its_token_is_checked(client, login, group):
+    login("superuser")
+    address = reverse("admin:auth_group_change", args=[group.pk])
+    opened = fields(client.get(address))
+
+    with CaptureQueriesContext(connection) as queries:
+        client.post(address, opened | {"name": "Reviewers"})
+
+    statements = [query["sql"] for query in queries]
+    lock = next(n for n, sql in enumerate(statements) if sql.endswith("FOR UPDATE"))
+    update = next(n for n, sql in enumerate(statements) if sql.startswith("UPDATE"))
+    assert 'FROM "auth_group"' in statements[lock]
+    assert lock < update
 
 
 def test_a_changed_membership_is_noticed(client, login, person):

@@ -1,14 +1,16 @@
 """Hosts are created, changed, deactivated and reactivated by one service."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
 from rewards.models import Host
 from rewards.services import hosts
 from tests.factories import HostFactory, StaffFactory
+from tests.processes import another_session, wait_until, waiting_sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -101,6 +103,28 @@ def test_a_host_changed_since_its_page_was_opened_is_refused(change):
 
     host.refresh_from_db()
     assert {name: getattr(host, name) for name in change} == change
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_updates_at_once_the_second_is_refused():
+    host = HostFactory()
+
+    def second():
+        try:
+            return update(host, first_name="Bob")
+        finally:
+            connection.close()
+
+    with another_session() as first, another_session() as watch, ThreadPoolExecutor() as pool:
+        with first.transaction():
+            first.execute("UPDATE rewards_user SET left_on = %s", [TODAY])
+            answer = pool.submit(second)
+            wait_until(lambda: waiting_sessions(watch, "locktype = 'transactionid'") == 1)
+        with pytest.raises(HostChanged):
+            answer.result()
+
+    host.refresh_from_db()
+    assert (host.first_name, host.left_on) == ("", TODAY)
 
 
 def test_an_invalid_update_is_refused_and_writes_nothing():
