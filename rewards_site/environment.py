@@ -1,4 +1,4 @@
-"""Read settings from the environment. A value that makes no sense is refused by name.
+"""Read settings from the environment. An invalid value is refused, with the name of its variable.
 
 Blanks and line ends around a value are dropped. Messages never show a URL: it may hold a password.
 """

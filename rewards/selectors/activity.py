@@ -77,8 +77,8 @@ def users_by_facts(
     )
     columns = METRIC_SQL[cadence]
     selected = ", ".join([columns[m] if m in metrics else "0" for m in Facts._fields])
-    # Each host is looked up by itself in the small index of users whose eligibility ends: a join
-    # would be planned with statistics that do not know so new a day, and may become a nested scan.
+    # Each host is looked up in the small index of users whose eligibility ends. A join would be
+    # planned without statistics of so recent a day, and could become a nested scan.
     sql = f"""
         SELECT logins, audio_calls, video_calls, active_days, array_agg(user_id)
         FROM (

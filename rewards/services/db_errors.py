@@ -93,8 +93,8 @@ def sequence_behind(table: str) -> str:
 def is_connection_lost(error: BaseException) -> bool:
     """Return whether the connection broke, so that the outcome of a commit is unknown.
 
-    The connection object does not tell: Django reconnects on leaving atomic(), while the locks of
-    the session are gone.
+    The connection object does not tell: Django reconnects on leaving atomic(), but the locks of
+    the old session are released.
     """
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if isinstance(cause, psycopg.InterfaceError):

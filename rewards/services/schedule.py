@@ -9,7 +9,7 @@ MAX_MINUTES = 60
 
 
 def set_schedule(*, schedule: Schedule, minutes: int, is_enabled: bool) -> None:
-    """Start the task of `schedule` every `minutes`, or not at all; beat notices by itself."""
+    """Start the task of `schedule` every `minutes`, or not at all; beat needs no restart."""
     every = {"every": minutes, "period": IntervalSchedule.MINUTES}
     schedule.interval = IntervalSchedule.objects.filter(
         **every

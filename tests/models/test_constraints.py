@@ -1,4 +1,4 @@
-"""Both doors of every constraint: validation says why in a sentence, the database refuses."""
+"""Every constraint: validation says why in a sentence, and the database refuses."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -26,8 +26,8 @@ from tests.factories import (
 A_TUESDAY = date(2026, 11, 17)
 
 
-class Door(NamedTuple):
-    """A constraint, a row that breaks it and nothing else, and what a person is told."""
+class Violation(NamedTuple):
+    """A constraint, a row that violates it alone, and the message of validation."""
 
     constraint: str
     row: Callable[[], models.Model]
@@ -77,148 +77,148 @@ def twin(factory, *fields, **kwargs):
     return {field: getattr(first, field) for field in fields}
 
 
-DOORS = [
+VIOLATIONS = [
     # User
-    Door(
+    Violation(
         "rewards_user_host_has_external_id",
         lambda: user(external_id=None, username="nobody"),
         "A host needs an external id.",
     ),
-    Door(
+    Violation(
         "rewards_user_external_id_is_visible_ascii",
         lambda: user(external_id="two words"),
         "Use 1 to 128 visible ASCII characters.",
     ),
     # ActivityEvent
-    Door(
+    Violation(
         "rewards_activityevent_once_per_source",
         lambda: event(**twin(ActivityEventFactory, "source", "event_id")),
         "An event with this source and id is already stored.",
     ),
-    Door(
+    Violation(
         "rewards_activityevent_kind_is_known",
         lambda: event(kind="logout"),
         "Value 'logout' is not a valid choice.",
     ),
-    Door(
+    Violation(
         "rewards_activityevent_lasts_a_day_at_most",
         lambda: event(duration_seconds=86_401),
         "A duration is 0 to 86,400 seconds.",
     ),
-    Door(
+    Violation(
         "rewards_activityevent_has_an_id",
         lambda: event(event_id=""),
         "This field cannot be blank.",
     ),
     # DailyActivity
-    Door(
+    Violation(
         "rewards_dailyactivity_once_per_day",
         lambda: DailyActivityFactory.build(**twin(DailyActivityFactory, "user", "date")),
         "This host already has counts for this day.",
     ),
-    Door(
+    Violation(
         "rewards_dailyactivity_is_an_active_day",
         lambda: activity(logins=0),
         "A row needs a login or a completed call.",
     ),
-    Door(
+    Violation(
         "rewards_dailyactivity_seconds_have_calls",
         lambda: activity(audio_calls=1, audio_seconds=86_401),
         "The calls cannot have lasted this many seconds.",
     ),
     # RewardRule
-    Door(
+    Violation(
         "rewards_rewardrule_one_version_a_day",
         lambda: RewardRuleFactory.build(**twin(RewardRuleFactory, "rule_type", "starts_on")),
         "A version of this rule already begins on this day.",
     ),
-    Door(
+    Violation(
         "rewards_rewardrule_type_is_known",
         rule_of_an_unknown_type,
         "Value 'DAILY_SMILE' is not a valid choice.",
     ),
-    Door(
+    Violation(
         "rewards_rewardrule_threshold_fits_its_type",
         lambda: RewardRuleFactory.build(rule_type=RuleType.WEEKLY_CONSISTENCY, threshold=8),
         "The threshold is outside the limits of its rule type.",
     ),
-    Door(
+    Violation(
         "rewards_rewardrule_points_fit",
         lambda: RewardRuleFactory.build(points=0),
         "Ensure this value is greater than or equal to 1.",
     ),
     # AwardRun
-    Door(
+    Violation(
         "rewards_awardrun_once_per_attempt",
         lambda: AwardRunFactory.build(
             **twin(AwardRunFactory, "reference_date", "cadence", "attempt")
         ),
         "This attempt already exists.",
     ),
-    Door(
+    Violation(
         "rewards_awardrun_week_begins_on_monday",
         lambda: AwardRunFactory.build(cadence="weekly", reference_date=A_TUESDAY),
         "The reference date of a weekly run is a Monday.",
     ),
-    Door(
+    Violation(
         "rewards_awardrun_status_matches_its_end",
         lambda: AwardRunFactory.build(status=RunStatus.RUNNING),
         "A run has an end time unless it is running.",
     ),
-    Door(
+    Violation(
         "rewards_awardrun_choices_are_known",
         lambda: AwardRunFactory.build(trigger="whim"),
         "Value 'whim' is not a valid choice.",
     ),
     # AwardBatch
-    Door(
+    Violation(
         "rewards_awardbatch_once_per_id_range",
         lambda: batch(**twin(_saved_batch, "run", "after_user")),
         "This id range of the run already exists.",
     ),
-    Door(
+    Violation(
         "rewards_awardbatch_id_range_is_not_empty",
         lambda: batch(after_user=5, through_user=5),
         "An id range ends after it begins.",
     ),
-    Door(
+    Violation(
         "rewards_awardbatch_status_is_known",
         lambda: batch(status="lost", finished_at=datetime(2026, 11, 17, tzinfo=UTC)),
         "Value 'lost' is not a valid choice.",
     ),
-    Door(
+    Violation(
         "rewards_awardbatch_status_matches_its_end",
         lambda: batch(status=BatchStatus.DONE),
         "A batch has an end time unless it is pending.",
     ),
     # ActivityTotal
-    Door(
+    Violation(
         "rewards_activitytotal_once_per_slot",
         lambda: ActivityTotal(**twin(_saved_total, "date", "slot"), events=1),
         "This slot of the day already exists.",
     ),
     # ScoreHistory
-    Door(
+    Violation(
         "rewards_scorehistory_award_once",
         lambda: award(**twin(ScoreHistoryFactory, "user", "rule", "reference_date")),
         "This host already has this award.",
     ),
-    Door(
+    Violation(
         "rewards_scorehistory_type_is_known",
         lambda: award(rule_type="DAILY_SMILE"),
         "Value 'DAILY_SMILE' is not a valid choice.",
     ),
-    Door(
+    Violation(
         "rewards_scorehistory_points_fit",
         lambda: award(points=1_000_001),
         "Points are 1 to 1,000,000.",
     ),
-    Door(
+    Violation(
         "rewards_scorehistory_was_earned",
         lambda: award(measured=2, threshold=3),
         "The count is below the threshold.",
     ),
-    Door(
+    Violation(
         "rewards_scorehistory_week_begins_on_monday",
         lambda: award(
             rule=RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY),
@@ -227,12 +227,12 @@ DOORS = [
         "The reference date of a weekly award is a Monday.",
     ),
     # Score
-    Door(
+    Violation(
         "rewards_score_week_begins_on_monday",
         lambda: score(week_start=A_TUESDAY),
         "A week is named by its Monday.",
     ),
-    Door(
+    Violation(
         "rewards_score_periods_are_parts_of_the_whole",
         lambda: score(lifetime=9),
         "The daily or weekly points exceed the lifetime points.",
@@ -240,49 +240,55 @@ DOORS = [
 ]
 
 # The other edges of constraints that have more than one.
-MORE_DOORS = [
-    Door("rewards_activityevent_has_an_id", lambda: event(source=""), "cannot be blank"),
-    Door(
+MORE_VIOLATIONS = [
+    Violation("rewards_activityevent_has_an_id", lambda: event(source=""), "cannot be blank"),
+    Violation(
         "rewards_dailyactivity_seconds_have_calls",
         lambda: activity(video_calls=1, video_seconds=86_401),
         "lasted this many seconds",
     ),
-    Door("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="é"), "ASCII"),
-    Door("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="line\n"), "ASCII"),
-    Door(
+    Violation("rewards_user_external_id_is_visible_ascii", lambda: user(external_id="é"), "ASCII"),
+    Violation(
+        "rewards_user_external_id_is_visible_ascii", lambda: user(external_id="line\n"), "ASCII"
+    ),
+    Violation(
         "rewards_rewardrule_threshold_fits_its_type",
         lambda: RewardRuleFactory.build(threshold=0),
         "greater than or equal to 1",
     ),
-    Door(
+    Violation(
         "rewards_rewardrule_threshold_fits_its_type",
         lambda: RewardRuleFactory.build(threshold=101),
         "outside the limits of its rule type",
     ),
-    Door(
+    Violation(
         "rewards_rewardrule_points_fit",
         lambda: RewardRuleFactory.build(points=1_000_001),
         "less than or equal to 1000000",
     ),
-    Door("rewards_scorehistory_points_fit", lambda: award(points=0), "Points are 1 to"),
-    Door(
+    Violation("rewards_scorehistory_points_fit", lambda: award(points=0), "Points are 1 to"),
+    Violation(
         "rewards_scorehistory_was_earned",
         lambda: award(measured=0, threshold=0),
         "below the threshold",
     ),
-    Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(cadence="hourly"), ""),
-    Door("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(status="odd"), ""),
-    Door(
+    Violation(
+        "rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(cadence="hourly"), ""
+    ),
+    Violation(
+        "rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(status="odd"), ""
+    ),
+    Violation(
         "rewards_awardrun_status_matches_its_end",
         lambda: AwardRunFactory.build(finished_at=None),
         "This field cannot be blank.",
     ),
-    Door(
+    Violation(
         "rewards_score_periods_are_parts_of_the_whole",
         lambda: score(daily=11),
         "exceed the lifetime",
     ),
-    Door(
+    Violation(
         "rewards_score_periods_are_parts_of_the_whole",
         lambda: score(weekly=11),
         "exceed the lifetime",
@@ -304,32 +310,36 @@ def tables():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("door", [*DOORS, *MORE_DOORS], ids=lambda door: door.constraint)
-def test_validation_says_what_is_wrong(door):
-    row = door.row()
+@pytest.mark.parametrize(
+    "violation", [*VIOLATIONS, *MORE_VIOLATIONS], ids=lambda violation: violation.constraint
+)
+def test_validation_says_what_is_wrong(violation):
+    row = violation.row()
 
     with pytest.raises(ValidationError) as refusal:
         row.full_clean()
 
-    assert any(door.message in message for message in refusal.value.messages)
+    assert any(violation.message in message for message in refusal.value.messages)
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("door", [*DOORS, *MORE_DOORS], ids=lambda door: door.constraint)
-def test_the_database_refuses_an_invalid_row(door):
-    row = door.row()
+@pytest.mark.parametrize(
+    "violation", [*VIOLATIONS, *MORE_VIOLATIONS], ids=lambda violation: violation.constraint
+)
+def test_the_database_refuses_an_invalid_row(violation):
+    row = violation.row()
 
     with pytest.raises(IntegrityError) as refusal, transaction.atomic():
         row.save(force_insert=True)
 
-    assert refusal.value.__cause__.diag.constraint_name == door.constraint
+    assert refusal.value.__cause__.diag.constraint_name == violation.constraint
 
 
 def test_every_constraint_has_its_row_above():
     promised = {constraint.name for model in tables() for constraint in model._meta.constraints}
 
-    assert {door.constraint for door in DOORS} == promised
-    assert len(DOORS) == len(promised)
+    assert {violation.constraint for violation in VIOLATIONS} == promised
+    assert len(VIOLATIONS) == len(promised)
 
 
 def test_every_constraint_and_index_is_named_for_its_table_and_promise():

@@ -32,7 +32,7 @@ POLL_SECONDS = 0.2
 """How often to check whether other processes have finished the last batches of a run."""
 
 RENOTIFY_SECONDS = 30
-"""Workers are notified again when no batch has finished for so long: messages may be lost."""
+"""Workers are notified again if no batch has finished for this long: messages may be lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
