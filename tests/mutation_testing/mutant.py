@@ -1,0 +1,74 @@
+"""Run the tests of one mutant: `python -m tests.mutation_testing.mutant`, called by Cosmic Ray.
+
+The current folder is a copy of the project that differs from ORIGINAL in one module.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+PACKAGES = ("rewards/engine", "rewards/reports", "rewards/selectors", "rewards/services")
+
+# The tests of a module are tests/PACKAGE/test_MODULE.py, or else those of its package, but for:
+TESTS = {
+    "rewards/reports/export.py": ["tests/commands/test_export_history.py"],
+    "rewards/reports/verify": ["tests/reports/test_verify.py", "tests/reports/test_violations.py"],
+    "rewards/services/activity": [
+        f"tests/services/activity/test_{name}.py" for name in ("rows", "reading", "import", "races")
+    ],
+    "rewards/services/demo.py": ["tests/commands/test_demo.py"],
+}
+
+OPTIONS = [
+    "-x",
+    "-q",
+    "-n0",
+    "--tb=no",
+    "--reuse-db",
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:cacheprovider",
+]
+
+
+def modules() -> list[str]:
+    """Return the modules of the current folder that mutants are made of."""
+    return [str(path) for package in PACKAGES for path in Path(package).rglob("*.py")]
+
+
+def own_tests(module: str) -> list[str]:
+    """Return the test files of a module, which is a path such as "rewards/engine/values.py"."""
+    path = Path(module)
+    for listed in (path, path.parent):
+        if tests := TESTS.get(str(listed)):
+            return tests
+    package = "tests" / path.parent.relative_to("rewards")
+    for found in (package / f"test_{path.name}", package.parent / f"test_{path.parent.name}.py"):
+        if found.exists():
+            return [str(found)]
+    return [str(package)]
+
+
+def run_tests(module: str) -> int:
+    """Run the tests of a module, up to the first failure; return the exit code of pytest."""
+    if not module.startswith("rewards/engine/"):
+        # A mutant that is stopped may leave anything in its database.
+        server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS test_rewards WITH (FORCE)")
+            connection.execute("CREATE DATABASE test_rewards TEMPLATE rewards_template")
+    return pytest.main([*OPTIONS, *own_tests(module)])
+
+
+if __name__ == "__main__":
+    original = Path(os.environ["ORIGINAL"])
+    (mutated,) = [
+        module
+        for module in modules()
+        if Path(module).read_bytes() != (original / module).read_bytes()
+    ]
+    sys.exit(run_tests(mutated))
