@@ -53,8 +53,16 @@ class QueryTimedOut(RewardsError):
     """A report query exceeded its time limit."""
 
 
-class TimeZoneChanged(UsageError):
+class SettingChanged(UsageError):
+    """A setting differs from the one that the stored activity was counted with."""
+
+
+class TimeZoneChanged(SettingChanged):
     """REWARDS_TIME_ZONE differs from the time zone of the stored activity."""
+
+
+class MinCallSecondsChanged(SettingChanged):
+    """REWARDS_MIN_CALL_SECONDS differs from the value that the stored calls were counted with."""
 
 
 class AlreadyRunning(RewardsError):

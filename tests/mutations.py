@@ -349,11 +349,11 @@ BUGS = [
         ["tests/services/awarding/test_journal.py"],
     ),
     Bug(
-        "a run does not check the time zone of the activity",
+        "a run does not check the settings of the activity",
         [
             Change(
                 RUN,
-                "    require_unchanged_time_zone()\n\n    with period_lock(",
+                "    require_unchanged_settings()\n\n    with period_lock(",
                 "\n    with period_lock(",
             )
         ],

@@ -1,5 +1,7 @@
 """Each check is silent where all is well, and names what is not."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +12,19 @@ from django.utils import timezone
 
 from rewards import checks
 from rewards.choices import RULE_TYPE_SPECS, RuleType
+from rewards.models import ActivitySettings
 from tests.factories import ActivityEventFactory
+from tests.processes import connected_to
+
+
+@contextmanager
+def latin1_database(name: str) -> Iterator[str]:
+    with connection._nodb_cursor() as server:
+        server.execute(f"DROP DATABASE IF EXISTS {name}")
+        server.execute(f"CREATE DATABASE {name} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0")
+    yield name
+    with connection._nodb_cursor() as server:
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def found(check, **kwargs):
@@ -29,7 +43,10 @@ def test_every_check_is_registered():
     assert names >= {
         "rule_types_are_complete",
         "awards_are_paid_once",
-        "zone_is_the_one_of_the_activity",
+        "settings_are_unchanged",
+        "the_encoding_is_utf8",
+        "no_right_is_missing",
+        "sequences_are_ahead",
         "commits_outlive_a_crash",
         "clocks_agree",
     }
@@ -79,7 +96,84 @@ def test_a_zone_is_told_apart_by_an_hour(zone, settings):
     settings.REWARDS_TIME_ZONE = zone
 
     is_other = zone != "Africa/Monrovia"  # where it is the same time all year
-    assert found(checks.zone_is_the_one_of_the_activity) == ["rewards.E003"] * is_other
+    assert found(checks.settings_are_unchanged) == ["rewards.E003"] * is_other
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("value", "expected"), [(1, []), (0, ["rewards.E008"])])
+def test_another_min_call_seconds_is_found(value, expected, settings):
+    ActivitySettings.objects.create(min_call_seconds=1)
+    settings.REWARDS_MIN_CALL_SECONDS = value
+
+    messages = checks.settings_are_unchanged(None, databases=["default"])
+
+    assert [message.id for message in messages] == expected
+    assert all("REWARDS_MIN_CALL_SECONDS=0 is not" in message.msg for message in messages)
+
+
+@pytest.mark.django_db
+def test_utf8_is_accepted():
+    assert found(checks.the_encoding_is_utf8) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_encoding_is_found(worker_id):
+    with latin1_database(f"rewards_latin1_{worker_id}") as name, connected_to(name):
+        (message,) = checks.the_encoding_is_utf8(None, databases=["default"])
+
+    assert message.id == "rewards.E005"
+    assert "The encoding of the database is LATIN1" in message.msg
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("revoked", "expected"),
+    [
+        ("UPDATE ON rewards_score", ["rewards_score: UPDATE"]),
+        ("INSERT, SELECT ON rewards_scorehistory", ["rewards_scorehistory: SELECT, INSERT"]),
+        ("USAGE ON SEQUENCE rewards_awardrun_id_seq", ["rewards_awardrun: USAGE"]),
+        # Rights that nothing needs.
+        ("DELETE ON rewards_score", []),
+        ("UPDATE ON rewards_scorehistory", []),
+        ("UPDATE ON rewards_activityevent", []),
+    ],
+)
+def test_a_missing_right_is_found(revoked, expected):
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE engine")
+        cursor.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO engine")
+        cursor.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO engine")
+        cursor.execute(f"REVOKE {revoked} FROM engine")
+        cursor.execute("SET LOCAL ROLE engine")
+
+    messages = checks.no_right_is_missing(None, databases=["default"])
+    sequences = checks.sequences_are_ahead(None, databases=["default"])
+
+    assert [message.msg for message in messages] == [
+        f"The database role engine lacks rights on {text}." for text in expected
+    ]
+    assert [message.id for message in messages] == ["rewards.E006"] * len(expected)
+    assert sequences == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("value", "expected"), [("max(id)", []), ("max(id) - 1", ["rewards.E007"])]
+)
+def test_a_sequence_behind_its_table_is_found(value, expected):
+    ActivityEventFactory()
+    ActivityEventFactory()
+    ActivitySettings.objects.create(min_call_seconds=1)  # has no sequence
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT setval('rewards_activityevent_id_seq', {value})"  # noqa: S608
+            " FROM rewards_activityevent"
+        )
+
+    messages = checks.sequences_are_ahead(None, databases=["default"])
+
+    assert [message.id for message in messages] == expected
+    assert all("sequence of rewards_activityevent is behind" in message.msg for message in messages)
 
 
 @pytest.mark.django_db
@@ -90,7 +184,7 @@ def test_a_few_events_on_another_day_are_a_change_of_clocks_and_not_of_the_zone(
         occurred_at=datetime(2026, 11, 16, 23, 30, tzinfo=UTC), business_date="2026-11-17"
     )
 
-    assert found(checks.zone_is_the_one_of_the_activity) == []
+    assert found(checks.settings_are_unchanged) == []
 
 
 @pytest.mark.django_db
@@ -131,7 +225,10 @@ def test_a_clock_that_is_off_is_found(skew, sentence, monkeypatch):
     "check",
     [
         checks.awards_are_paid_once,
-        checks.zone_is_the_one_of_the_activity,
+        checks.settings_are_unchanged,
+        checks.the_encoding_is_utf8,
+        checks.no_right_is_missing,
+        checks.sequences_are_ahead,
         checks.commits_outlive_a_crash,
         checks.clocks_agree,
     ],

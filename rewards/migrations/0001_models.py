@@ -227,6 +227,33 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="ActivitySettings",
+            fields=[
+                (
+                    "id",
+                    models.PositiveSmallIntegerField(
+                        default=1, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "min_call_seconds",
+                    models.PositiveIntegerField(
+                        help_text="REWARDS_MIN_CALL_SECONDS of the counts in DailyActivity."
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "activity settings",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("id", 1)),
+                        name="rewards_activitysettings_is_one_row",
+                        violation_error_message="There is one row of settings.",
+                    )
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="ActivityTotal",
             fields=[
                 (

@@ -1,6 +1,11 @@
 """The tables, one file for each idea."""
 
-from rewards.models.activity import ActivityEvent, ActivityTotal, DailyActivity
+from rewards.models.activity import (
+    ActivityEvent,
+    ActivitySettings,
+    ActivityTotal,
+    DailyActivity,
+)
 from rewards.models.ledger import ScoreHistory
 from rewards.models.rule import RewardRule
 from rewards.models.run import AwardBatch, AwardRun
@@ -10,6 +15,7 @@ from rewards.models.user import Host, User
 
 __all__ = [
     "ActivityEvent",
+    "ActivitySettings",
     "ActivityTotal",
     "AwardBatch",
     "AwardRun",

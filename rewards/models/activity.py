@@ -137,3 +137,26 @@ class ActivityTotal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.events} on {self.date}"
+
+
+class ActivitySettings(models.Model):
+    """The settings that the stored activity was counted with: one row, as soon as there is any."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+
+    min_call_seconds = models.PositiveIntegerField(
+        help_text="REWARDS_MIN_CALL_SECONDS of the counts in DailyActivity."
+    )
+
+    class Meta:
+        verbose_name_plural = "activity settings"
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="rewards_activitysettings_is_one_row",
+                condition=Q(id=1),
+                violation_error_message="There is one row of settings.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"calls of {self.min_call_seconds} seconds"

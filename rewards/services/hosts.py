@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from psycopg import sql
 
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
-from rewards.models import Host
+from rewards.models import Host, User
 from rewards.services.db_errors import is_sequence_behind
 
 # The suffix makes each password hash one that nobody can guess, as Django's own does. The look-up
@@ -69,6 +69,11 @@ def create_hosts_of_table(*, table: str, now: datetime) -> int:
         cursor.execute(_CREATE_FROM_TABLE.format(table=sql.Identifier(table), now=now).as_string())
         created: int = cursor.rowcount
     return created
+
+
+def is_user_name_taken(external_id: str) -> bool:
+    """Return whether a user has the name that the host `external_id` would have."""
+    return User.objects.filter(username=f"host:{external_id}").exists()
 
 
 def update_host(

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
 from rewards.choices import BatchStatus, RuleType, RunStatus
-from rewards.models import ActivityTotal, AwardBatch
+from rewards.models import ActivitySettings, ActivityTotal, AwardBatch
 from tests.factories import (
     A_MONDAY,
     ActivityEventFactory,
@@ -197,6 +197,12 @@ VIOLATIONS = [
         lambda: ActivityTotal(**twin(_saved_total, "date", "slot"), events=1),
         "This slot of the day already exists.",
     ),
+    # ActivitySettings
+    Violation(
+        "rewards_activitysettings_is_one_row",
+        lambda: ActivitySettings(id=2, min_call_seconds=1),
+        "There is one row of settings.",
+    ),
     # ScoreHistory
     Violation(
         "rewards_scorehistory_award_once",
@@ -362,6 +368,7 @@ def test_a_valid_row_of_each_table_passes_both_doors():
     rows = [user(), event(), activity(), pending, AwardRunFactory.build()]
     rows += [batch(), award(reference_date=A_TUESDAY), score()]
     rows += [ActivityTotal(date=A_TUESDAY, slot=99, events=1)]
+    rows += [ActivitySettings(min_call_seconds=1)]
 
     for row in rows:
         # A host's username is no name to sign in with; a run of no award has an empty tally.

@@ -16,7 +16,7 @@ from rewards.services.activity.reading import STDIN_NAME, open_activity_file
 from rewards.services.activity.rejects import RejectedFile
 from rewards.services.activity.rows import RowParser
 from rewards.services.activity.storing import store_rows
-from rewards.services.time_zone import require_unchanged_time_zone
+from rewards.services.unchanged_settings import require_unchanged_settings
 
 logger = logging.getLogger(__name__)
 
@@ -75,13 +75,13 @@ def import_activity(
     Rows are stored in chunks, each in one transaction with its DailyActivity. A second call
     stores what an interrupted one has not, and nothing twice. A bad row is listed in the file of
     rejected rows and does not keep others from being stored. Rows of unknown users are rejected,
-    or with `create_hosts` the hosts are created. Raises BadFile, UsageError or TimeZoneChanged
+    or with `create_hosts` the hosts are created. Raises BadFile, UsageError or SettingChanged
     before anything is written, and RewardsError.
     """
     started = time.monotonic()
     if not _SOURCE.fullmatch(source):
         raise UsageError(f"Bad source {source!a:.80}: use 1 to 64 visible ASCII characters.")
-    require_unchanged_time_zone()
+    require_unchanged_settings()
 
     counts: Counter[str] = Counter()
     by_reason: Counter[str] = Counter()

@@ -15,7 +15,8 @@ from rewards.services.db_errors import (
     retry_on_conflict,
     sequence_behind,
 )
-from rewards.services.hosts import create_hosts_of_table
+from rewards.services.hosts import create_hosts_of_table, is_user_name_taken
+from rewards.services.unchanged_settings import record_min_call_seconds
 
 _CREATE = """
     CREATE TEMPORARY TABLE arrived (
@@ -136,12 +137,14 @@ def _store_chunk(
             {"source": source, "min_call_seconds": settings.REWARDS_MIN_CALL_SECONDS},
         )
         (stored,) = cursor.fetchone()
+        if stored:
+            record_min_call_seconds()
 
         if stored < len(rows):
             cursor.execute(_REFUSED, {"source": source})
             for line, external_id, is_host, event_id, is_missing in cursor:
-                if is_host is None and create_hosts:
-                    # ON CONFLICT DO NOTHING: the new row's primary key was not new.
+                if is_host is None and create_hosts and not is_user_name_taken(external_id):
+                    # The host was not created although its keys are new: its primary key was not.
                     raise RewardsError(sequence_behind("rewards_user"))
                 if is_host is False:
                     refused[line] = "user", f"User '{external_id}' is not a host."

@@ -24,7 +24,7 @@ from rewards.services.awarding.ledger import Job, due_awards
 from rewards.services.awarding.lock import period_lock
 from rewards.services.awarding.options import SINGLE_PROCESS, Progress, RunOptions
 from rewards.services.db_errors import retry_on_conflict
-from rewards.services.time_zone import require_unchanged_time_zone
+from rewards.services.unchanged_settings import require_unchanged_settings
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +71,11 @@ def award(
     """Pay each eligible host what the rules in force on the last day of `period` say.
 
     A second call pays what has become due since, such as late activity, and nothing twice. Raises
-    BadPeriod unless the period has ended on `today`, TimeZoneChanged, and AlreadyRunning.
+    BadPeriod unless the period has ended on `today`, SettingChanged, and AlreadyRunning.
     """
     started = time.monotonic()
     require_ended(period, today=today)
-    require_unchanged_time_zone()
+    require_unchanged_settings()
 
     with period_lock(period, shared=False) as share_lock:
         run, rules = journal.open_run(period, trigger=trigger)
@@ -119,7 +119,7 @@ def dry_run(*, period: Period, today: date, on_progress: Progress | None = None)
     """Report what `award` would pay now, batch by batch; write nothing. Raises as award does."""
     started = time.monotonic()
     require_ended(period, today=today)
-    require_unchanged_time_zone()
+    require_unchanged_settings()
     job = Job(period, [to_rule(version) for version in active_versions(period=period)])
     total = AwardCounts()
     id_ranges = id_ranges_of_active_hosts(days=period.days, size=settings.REWARDS_BATCH_SIZE)

@@ -449,8 +449,8 @@ def store(*lines, **kwargs):
 def test_the_number_of_statements_does_not_grow(number, django_assert_num_queries):
     lines = [row(f"e{n}", user_id=f"new-{n}") for n in range(number)]
 
-    # Savepoint, temporary table, COPY, hosts, events with their counts, drop, release.
-    with django_assert_num_queries(7):
+    # Savepoint, temporary table, COPY, hosts, events with their counts, settings, drop, release.
+    with django_assert_num_queries(8):
         store(*lines, create_hosts=True)
     # Without hosts, and with a query for duplicates and refused rows.
     with django_assert_num_queries(7):

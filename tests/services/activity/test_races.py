@@ -21,7 +21,9 @@ from tests.processes import (
     environment,
     finish,
     start,
+    wait_until,
     wait_until_blocked,
+    waiting_sessions,
 )
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
@@ -109,7 +111,8 @@ def test_imports_write_in_the_same_order(table, committed):
         inserts = (INSERT_DAY, [first]), (INSERT_DAY, [second])
 
     def write_second_row():
-        wait_until_blocked(1)
+        with another_session() as observer:
+            wait_until(lambda: waiting_sessions(observer, "locktype = 'transactionid'") == 1)
         other.execute("SET lock_timeout = '0.5s'")  # shorter than deadlock_timeout
         other.execute(*inserts[1])
         other.commit()
@@ -194,3 +197,26 @@ def test_a_pipe_is_read_once_and_to_its_end(committed, tmp_path):
     assert (ended.returncode, ActivityEvent.objects.count()) == (4, 2), ended.stderr
     (rejected,) = tmp_path.glob("*.rejected.csv")
     assert rejected.read_text().splitlines()[1].startswith("3,")
+
+
+def test_of_two_first_imports_with_different_settings_one_is_refused(committed, tmp_path):
+    """The one waits for the other to commit, and stores nothing."""
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "event_id,user_id,kind,occurred_at,duration_seconds\n"
+        "e1,u1,audio_call,2026-11-16T11:00:00Z,10\n"
+    )
+    with another_session() as other:
+        other.execute("BEGIN")
+        other.execute("INSERT INTO rewards_activitysettings VALUES (1, 30)")
+        process = start(["manage.py", "import_activity", str(path), "--create-hosts"])
+        wait_until_blocked(process)
+        other.execute("COMMIT")
+
+    code, out, err = finish(process)
+
+    assert (code, out) == (2, "")
+    assert (
+        "REWARDS_MIN_CALL_SECONDS=1 is not the value that the stored calls were counted with" in err
+    )
+    assert not ActivityEvent.objects.exists()

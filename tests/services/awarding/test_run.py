@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 
 from rewards.choices import Cadence, RuleType, RunStatus, RunTrigger
 from rewards.engine.periods import Period
-from rewards.exceptions import AlreadyRunning, BadPeriod, TimeZoneChanged
-from rewards.models import AwardRun, RewardRule, Score, ScoreHistory
+from rewards.exceptions import AlreadyRunning, BadPeriod, MinCallSecondsChanged, TimeZoneChanged
+from rewards.models import ActivitySettings, AwardRun, RewardRule, Score, ScoreHistory
 from rewards.selectors.runs import lock_key, running_periods
 from rewards.services.awarding import run as run_module
 from rewards.services.awarding.options import RunOptions
@@ -262,6 +262,17 @@ def test_another_time_zone_is_refused_before_a_run(rule, activity, settings, is_
     assert not AwardRun.objects.exists()
 
 
+@pytest.mark.parametrize("is_dry_run", [False, True])
+def test_another_min_call_seconds_is_refused_before_a_run(rule, activity, settings, is_dry_run):
+    ActivitySettings.objects.create(min_call_seconds=settings.REWARDS_MIN_CALL_SECONDS)
+    settings.REWARDS_MIN_CALL_SECONDS += 1
+
+    with pytest.raises(MinCallSecondsChanged):
+        award_daily(day=A_MONDAY, is_dry_run=is_dry_run)
+
+    assert not AwardRun.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("function", ["pg_advisory_lock", "pg_advisory_lock_shared"])
 def test_a_period_that_another_process_runs(rule, activity, function):
@@ -486,6 +497,7 @@ def test_a_run_that_others_work_on_can_be_joined(rule, activity):
 
 STATEMENTS = [
     "WITH ids AS (SELECT min(id)",  # the time zone of the stored activity
+    'SELECT "rewards_activitysettings"',
     "SELECT pg_try_advisory_lock(",
     'SELECT "rewards_awardrun"',  # an interrupted run
     # Open
