@@ -309,7 +309,7 @@ BUGS = [
             )
         ],
         [
-            "tests/celery/test_disturbed.py"
+            "tests/celery/test_workers.py"
             "::test_the_message_of_a_killed_worker_comes_back_without_a_tick"
         ],
     ),

@@ -1,4 +1,4 @@
-"""The sample of all these tests: held back in the middle, and looked at in the end."""
+"""The sample that all these tests award: how to interrupt it, and what must come of it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,15 +13,15 @@ from tests.test_sample import EXPECTED, exported, in_process
 
 DAYS = 16
 WEEKS = 3
-"""With activity, in the sample."""
+"""Days and weeks with activity."""
 
 HELD = "2004-04-28"
-"""A Wednesday in the middle, of many hosts."""
+"""A Wednesday in the middle, with many hosts."""
 
 
 @contextmanager
 def held_in_the_middle() -> Iterator[Callable[[], None]]:
-    """Hold back whoever awards one host of HELD, amid a batch; yields what lets them go."""
+    """Hold each process that awards certain hosts of HELD. Yields a function that releases it."""
     with another_session() as session:
         session.execute(
             f"""
@@ -33,19 +33,19 @@ def held_in_the_middle() -> Iterator[Callable[[], None]]:
             CREATE TRIGGER wait_at_barrier BEFORE INSERT ON rewards_scorehistory FOR EACH ROW
             WHEN (NEW.reference_date = '{HELD}' AND NEW.user_id % 50 = 0)
             EXECUTE FUNCTION wait_at_barrier();
-            """
+            """.encode()
         )
     with barrier() as release:
         yield release
 
 
-def everything_is_done() -> bool:
+def all_is_awarded() -> bool:
     runs = AwardRun.objects.filter(status=RunStatus.DONE)
     return runs.count() >= DAYS + WEEKS
 
 
-def assert_as_if_undisturbed(folder: Path) -> None:
-    """Every award once, one done run for each period and nothing left open, all invariants."""
+def assert_awarded_once(folder: Path) -> None:
+    """Check the ledger, the invariants, and that each period has exactly one run, which is done."""
     assert exported(folder) == EXPECTED["UTC"].read_bytes()
     in_process("verify_ledger")
     runs = list(AwardRun.objects.values_list("cadence", "reference_date", "status"))

@@ -1,10 +1,12 @@
-"""Workers, beats and a broker around the database of a test: processes as a user starts them."""
+"""A broker, workers and beats around the database of a test: processes as a user starts them."""
 
+import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,11 @@ from redis import Redis
 from localservers.broker import LocalBroker
 from localservers.process_group import ProcessGroup
 from rewards_site.celery import app
-from tests.processes import ROOT, TIMEOUT_SECONDS, environment
+from tests.processes import ROOT, TIMEOUT_SECONDS, environment, wait_until
 
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
+QUEUE = "rewards"
+UNACKED = ["unacked", "unacked_index", "unacked_mutex"]
+"""Where kombu keeps the messages that no worker has acknowledged yet."""
 
 
 class Program:
@@ -29,6 +27,7 @@ class Program:
 
     def __init__(self, command: list[str], log: Path, **settings: str) -> None:
         self.log = log
+        self._offset = 0
         self._group = ExitStack()
         group = self._group.enter_context(ProcessGroup())
         with log.open("wb") as output:
@@ -41,112 +40,167 @@ class Program:
                 stderr=subprocess.STDOUT,
             )
 
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
+    def forget_output(self) -> None:
+        """Leave what the program has printed so far out of output()."""
+        self._offset = self.log.stat().st_size
+
+    def output(self) -> str:
+        return self.log.read_bytes()[self._offset :].decode(errors="replace")
 
     def wait_for(self, text: str) -> None:
-        """Wait until the program has said `text`."""
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while text not in self.said():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < deadline, f"{text!r} is not in: {self.said()}"
-            time.sleep(0.1)
+        """Wait until the output contains `text`."""
+
+        def is_there() -> bool:
+            assert self.process.poll() is None, self.output()
+            return text in self.output()
+
+        wait_until(is_there, lambda: f"{text!r} is not in: {self.output()}")
 
     def children(self) -> list[int]:
-        """Return the processes of a worker that do its tasks."""
+        """Return the process ids of a worker's pool."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [int(child) for child in listed.split()]
 
     def kill(self) -> None:
         """Kill the program and its child processes."""
         self._group.close()
+        self.process.wait()
 
 
 class Stack:
-    """What a test starts; all of it ends with the test."""
+    """A broker and two shared workers that last for all tests, and what one test starts itself."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.broker = LocalBroker(folder / "broker")
-        self.programs: list[Program] = []
         self.settings = {
             "CELERY_BROKER_URL": self.broker.url,
             "REWARDS_BATCH_SIZE": "25",
-            "DATABASE_LOCK_TIMEOUT": "600",  # who is held, stays held
+            "DATABASE_LOCK_TIMEOUT": f"{TIMEOUT_SECONDS}",  # a held process stays held
         }
-        self._broker_process = ExitStack()
+        self._broker_process: ExitStack | None = None
+        self._shared: list[Program] = []
+        self._own: list[Program] = []
+        self._numbers = count()
+
+    @contextmanager
+    def for_one_test(self) -> Iterator["Stack"]:
+        """Yield this stack with an empty queue; afterwards end what the test has started."""
+        self.start_broker()
+        with self.redis() as redis:
+            redis.delete(QUEUE, *UNACKED)
+            redis.config_set("maxmemory", "0")
+        try:
+            yield self
+        finally:
+            self._end(self._own)
+            if self._shared:
+                wait_until(self._has_discarded_all, self.outputs)
+
+    def close(self) -> None:
+        self._end(self._own)
+        self.stop_broker()
+
+    # --- Broker ---------------------------------------------------------------------------------
 
     def start_broker(self) -> None:
-        self._broker_process.enter_context(self.broker.running())
+        """Start the broker unless it is running."""
+        if self._broker_process is None:
+            self._broker_process = ExitStack()
+            self._broker_process.enter_context(self.broker.running())
 
     def stop_broker(self) -> None:
-        """Stop the broker, which forgets all it held."""
-        self._broker_process.close()
+        """Stop the broker, which loses its messages, and the shared workers."""
+        self._end(self._shared)
+        if self._broker_process is not None:
+            self._broker_process.close()
+            self._broker_process = None
 
     def redis(self) -> Redis:
         return Redis(unix_socket_path=str(self.broker.home / "socket"))
-
-    def worker(self, *options: str, application: str = "rewards_site", **settings: str) -> Program:
-        """Start a worker and wait until it is ready."""
-        name = f"worker-{len(self.programs)}"
-        worker = self._start(
-            name,
-            [*_celery(application), "worker", "--hostname", f"{name}@test", "--loglevel", "INFO"],
-            *("--concurrency", "1", "--without-mingle", "--without-gossip", *options),
-            **settings,
-        )
-        worker.wait_for("ready.")
-        return worker
-
-    def beat(self, **settings: str) -> Program:
-        """Start a beat and wait until it begins."""
-        name = f"beat-{len(self.programs)}"
-        beat = self._start(
-            name, [*_celery("rewards_site"), "beat", "--loglevel", "INFO"], **settings
-        )
-        beat.wait_for("beat: Starting")
-        return beat
 
     def send(self, task: str, *arguments: object, **options: Any) -> None:
         """Put a message on the queue, as beat does."""
         with app.connection_for_write(url=self.broker.url) as connection:
             app.send_task(task, args=arguments, connection=connection, **options)
 
-    def tick_until(self, condition: Callable[[], bool], what: str) -> int:
-        """Ring as beat does, though faster, until `condition` holds; return how often."""
-        ticks = 0
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"{what} never came: {self._said()}"
-            self.send("award_due")
-            ticks += 1
-            for _ in range(20):
-                if condition():
-                    break
-                time.sleep(0.1)
-        return ticks
+    def tick_until(self, condition: Callable[[], bool]) -> None:
+        """Send the message that beat sends, every two seconds, until `condition` holds."""
+        last = -math.inf
+
+        def has_come() -> bool:
+            nonlocal last
+            if condition():
+                return True
+            if time.monotonic() - last > 2:
+                last = time.monotonic()
+                self.send("award_due")
+            return False
+
+        wait_until(has_come, self.outputs)
 
     def is_idle(self) -> bool:
-        """Return whether no message is waiting and no task at work."""
+        """Return whether no message waits and no task runs."""
         with self.redis() as redis:
-            return redis.llen("rewards") + redis.hlen("unacked") == 0
+            return redis.llen(QUEUE) + redis.hlen("unacked") == 0
 
-    def end(self) -> None:
-        for program in self.programs:
-            program.kill()
-        self.stop_broker()
+    def _has_discarded_all(self) -> bool:
+        """Discard the waiting messages; return whether no task runs any more."""
+        with self.redis() as redis:
+            redis.delete(QUEUE)
+        return self.is_idle()
+
+    # --- Programs -------------------------------------------------------------------------------
+
+    def shared_workers(self) -> list[Program]:
+        """Return two workers of the default configuration that serve other tests too."""
+        if any(worker.process.poll() is not None for worker in self._shared):
+            self._end(self._shared)
+        while len(self._shared) < 2:
+            self._shared.append(self._start_worker("rewards_site"))
+        for worker in self._shared:
+            worker.forget_output()
+        return list(self._shared)
+
+    def worker(self, *options: str, application: str = "rewards_site", **settings: str) -> Program:
+        """Start a worker of the test's own; it gets all messages from then on."""
+        self._end(self._shared)
+        worker = self._start_worker(application, *options, **settings)
+        self._own.append(worker)
+        return worker
+
+    def beat(self, **settings: str) -> Program:
+        """Start a beat."""
+        beat = self._start("beat", [*_celery("rewards_site"), "beat"], **settings)
+        self._own.append(beat)
+        beat.wait_for("beat: Starting")
+        return beat
+
+    def outputs(self) -> str:
+        """Return the output of all programs."""
+        return "\n".join(
+            f"{program.log.name}:\n{program.output()}" for program in self._own + self._shared
+        )
+
+    def _start_worker(self, application: str, *options: str, **settings: str) -> Program:
+        name = f"worker-{next(self._numbers)}"
+        worker = self._start(
+            name,
+            [*_celery(application), "worker", "--hostname", f"{name}@test"],
+            *("--concurrency", "1", "--without-mingle", "--without-gossip", *options),
+            **settings,
+        )
+        worker.wait_for("ready.")
+        return worker
 
     def _start(self, name: str, command: list[str], *options: str, **settings: str) -> Program:
-        program = Program(
-            [*command, *options],
-            self.folder / f"{name}.log",
-            **(self.settings | settings),
-        )
-        self.programs.append(program)
-        return program
+        log = self.folder / f"{name}-{next(self._numbers)}.log"
+        return Program([*command, "--loglevel", "INFO", *options], log, **self.settings | settings)
 
-    def _said(self) -> str:
-        return "\n".join(f"{each.log.name}:\n{each.said()[-3000:]}" for each in self.programs)
+    @staticmethod
+    def _end(programs: list[Program]) -> None:
+        while programs:
+            programs.pop().kill()
 
 
 def _celery(application: str) -> list[str]:

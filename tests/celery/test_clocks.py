@@ -1,4 +1,4 @@
-"""Ticks at every hour: days of 23 and 25 hours, and activity that comes late."""
+"""A tick every hour across a change of clocks, and activity that is committed late."""
 
 from collections import Counter
 from datetime import date, datetime, timedelta
@@ -7,18 +7,18 @@ import pytest
 
 from rewards.choices import Cadence, RunStatus, RunTrigger
 from rewards.engine.business_days import ONE_DAY, monday_of
+from rewards.engine.periods import Period
 from rewards.models import AwardRun, ScoreHistory
 from rewards.services.due import award_due
-from tests.celery.sample import everything_is_done
-from tests.celery.stack import wait_until
-from tests.processes import barrier, finish, start_with_fault, wait_until_held
+from tests.celery.sample import all_is_awarded
+from tests.processes import barrier, finish, start_with_fault, wait_until, wait_until_held
 from tests.test_sample import in_process
 
 HEADER = "event_id,user_id,kind,occurred_at,duration_seconds\n"
 HOUR = timedelta(hours=1)
 
 CHANGES = [
-    # zone, the day of the change, its first instant and that of the next day
+    # zone, day of the change, its first instant and that of the next day
     ("Europe/Berlin", "2024-03-31", "2024-03-30T23:00Z", "2024-03-31T22:00Z"),  # 23 hours
     ("Europe/Berlin", "2024-10-27", "2024-10-26T22:00Z", "2024-10-27T23:00Z"),  # 25 hours
     ("America/Santiago", "2024-04-06", "2024-04-06T03:00Z", "2024-04-07T04:00Z"),  # 25 hours
@@ -27,7 +27,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("zone", "day", "begins", "ends"), CHANGES)
-def test_over_a_change_of_clocks_no_day_is_missed_or_paid_twice(
+def test_a_change_of_clocks_misses_no_day_and_pays_none_twice(
     zone, day, begins, ends, committed, settings, tmp_path
 ):
     settings.REWARDS_TIME_ZONE = zone
@@ -37,7 +37,7 @@ def test_over_a_change_of_clocks_no_day_is_missed_or_paid_twice(
         datetime.fromisoformat(ends),
     )
     logins = {
-        # host: when it logged in, and the business day to which that belongs
+        # host: when it logged in, and the business day of that instant
         "the-day-before": (begins - timedelta(seconds=1), day - ONE_DAY),
         "first": (begins, day),
         "last": (ends - timedelta(seconds=1), day),
@@ -54,26 +54,24 @@ def test_over_a_change_of_clocks_no_day_is_missed_or_paid_twice(
     now = begins - 30 * HOUR
     while now < ends + 10 * 24 * HOUR:
         for run in award_due(now=now, trigger=RunTrigger.BEAT).runs:
-            closed[run.cadence, run.reference_date] = now
+            closed[run.period] = now
         now += HOUR
 
     awards = ScoreHistory.objects.filter(rule_type="DAILY_LOGIN")
     assert sorted(awards.values_list("user__external_id", "reference_date")) == sorted(
         (host, belongs_to) for host, (_, belongs_to) in logins.items()
     )
-    assert closed[Cadence.DAILY, day - ONE_DAY] == begins  # at its very end
-    assert closed[Cadence.DAILY, day] == ends
+    assert closed[Period(Cadence.DAILY, day - ONE_DAY)] == begins  # at the end of the day
+    assert closed[Period(Cadence.DAILY, day)] == ends
     weeks = {monday_of(belongs_to) for _, belongs_to in logins.values()}
-    assert {date for cadence, date in closed if cadence == Cadence.WEEKLY} == weeks
+    assert {p.reference_date for p in closed if p.cadence == Cadence.WEEKLY} == weeks
     runs = Counter(AwardRun.objects.values_list("cadence", "reference_date"))
     assert set(runs.values()) == {1}
     assert len(runs) == 3 + len(weeks)
     in_process("verify_ledger")
 
 
-def test_an_import_that_commits_after_the_run_of_its_day_is_paid_to_that_day(
-    stack, fault, tmp_path
-):
+def test_an_import_committed_after_the_run_of_its_day_is_paid(stack, fault, tmp_path):
     late = tmp_path / "late.csv"
     late.write_text(HEADER + "late-1,latecomer,login,2004-04-30T12:00:00Z,0\n")
     stack.worker(application="tests.celery.app_fixed_clock", NOW="2004-05-03T02:00:00+00:00")
@@ -85,7 +83,7 @@ def test_an_import_that_commits_after_the_run_of_its_day_is_paid_to_that_day(
         )
         wait_until_held(ingest)
         stack.send("award_due")
-        wait_until(everything_is_done, "the awards")
+        wait_until(all_is_awarded, stack.outputs)
         before = set(ScoreHistory.objects.values_list("pk", flat=True))
         release()
         assert finish(ingest)[0] == 0
@@ -95,9 +93,9 @@ def test_an_import_that_commits_after_the_run_of_its_day_is_paid_to_that_day(
         return AwardRun.objects.filter(attempt=2, status=RunStatus.DONE)
 
     stack.send("award_due")
-    wait_until(lambda: again().count() == 2, "the second runs")
+    wait_until(lambda: again().count() == 2, stack.outputs)
     stack.send("award_due")
-    wait_until(stack.is_idle, "the last tick")
+    wait_until(stack.is_idle, stack.outputs)
 
     assert not AwardRun.objects.filter(attempt__gt=2).exists()
     assert sorted(again().values_list("cadence", "reference_date", "awards")) == [
