@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
 
+from rewards.choices import MAX_POINTS, MAX_THRESHOLD, MIN_POINTS, MIN_THRESHOLD, RuleType
 from rewards.engine.business_days import (
     FIRST_DAY,
     FIRST_MONDAY,
@@ -57,6 +58,23 @@ def whole_number(*, min_value: int, max_value: int) -> Callable[[str], int]:
         )
 
     return read
+
+
+def add_rule_arguments(parser: CommandParser) -> None:
+    """Add the rule type, the threshold and the points of a rule version."""
+    parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
+    parser.add_argument(
+        "--threshold",
+        type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
+        required=True,
+        help="count at which the rule pays",
+    )
+    parser.add_argument(
+        "--points",
+        type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
+        required=True,
+        help="points that it pays",
+    )
 
 
 class RewardsCommand(BaseCommand):

@@ -4,16 +4,12 @@ from django.core.management.base import CommandParser
 from django.utils import timezone
 
 from rewards.choices import (
-    MAX_POINTS,
-    MAX_THRESHOLD,
-    MIN_POINTS,
-    MIN_THRESHOLD,
     RULE_TYPE_SPECS,
     Cadence,
     RuleType,
 )
 from rewards.engine.values import Rule
-from rewards.management.base import RewardsCommand, whole_number
+from rewards.management.base import RewardsCommand, add_rule_arguments
 from rewards.reports.preview import LOOKBACKS, Preview, PreviewCounts, preview_rule
 from rewards.selectors.distribution import MatchingHosts
 from rewards.selectors.time_zone import business_date
@@ -35,19 +31,7 @@ class Command(RewardsCommand):
     help = "Show what a change of a rule would have done in recent days; writes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
-        parser.add_argument(
-            "--threshold",
-            type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
-            required=True,
-            help="proposed threshold",
-        )
-        parser.add_argument(
-            "--points",
-            type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
-            required=True,
-            help="proposed points",
-        )
+        add_rule_arguments(parser)
         parser.add_argument(
             "--days",
             choices=LOOKBACKS,

@@ -4,9 +4,9 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from rewards.choices import MAX_POINTS, MAX_THRESHOLD, MIN_POINTS, MIN_THRESHOLD, RuleType
+from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
-from rewards.management.base import RewardsCommand, day, whole_number
+from rewards.management.base import RewardsCommand, add_rule_arguments, day
 from rewards.selectors.time_zone import business_date
 from rewards.services import rules
 from rewards.wording import count
@@ -16,19 +16,7 @@ class Command(RewardsCommand):
     help = "Write the next version of a rule."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("type", choices=RuleType.values, metavar="TYPE", help="%(choices)s")
-        parser.add_argument(
-            "--threshold",
-            type=whole_number(min_value=MIN_THRESHOLD, max_value=MAX_THRESHOLD),
-            required=True,
-            help="count at which the rule pays",
-        )
-        parser.add_argument(
-            "--points",
-            type=whole_number(min_value=MIN_POINTS, max_value=MAX_POINTS),
-            required=True,
-            help="points that it pays",
-        )
+        add_rule_arguments(parser)
         parser.add_argument(
             "--starts-on", type=day, metavar="D", help="first business day; default: tomorrow"
         )
