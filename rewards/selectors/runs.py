@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -74,8 +73,7 @@ def journals() -> dict[Period, Journal]:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTotals:
+class RunTotals(NamedTuple):
     """The results of all runs of one period."""
 
     attempts: int
@@ -114,30 +112,8 @@ def run_totals(*, first: date, last: date) -> Mapping[Period, RunTotals]:
             [first, last],
         )
         return {
-            Period(Cadence(cadence), reference_date): RunTotals(
-                attempts=attempts,
-                hosts=hosts,
-                hosts_rewarded=rewarded,
-                awards=awards,
-                points=points,
-                seconds=seconds,
-                trigger=trigger,
-                finished_at=finished_at,
-                error=error,
-            )
-            for (
-                cadence,
-                reference_date,
-                attempts,
-                hosts,
-                rewarded,
-                awards,
-                points,
-                seconds,
-                trigger,
-                finished_at,
-                error,
-            ) in cursor
+            Period(Cadence(cadence), reference_date): RunTotals(*totals)
+            for cadence, reference_date, *totals in cursor
         }
 
 
@@ -171,14 +147,6 @@ def open_runs() -> list[OpenRun]:
             written=Coalesce(Sum("batches__awards"), 0),
         )
         .order_by("started_at")
-        .values_list(
-            "cadence",
-            "reference_date",
-            "attempt",
-            "started_at",
-            "batches_done",
-            "all_batches",
-            "written",
-        )
+        .values_list(*OpenRun._fields[:4], "batches_done", "all_batches", "written")
     )
     return [OpenRun(*row) for row in rows]
