@@ -20,7 +20,18 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
-    execute_from_command_line(sys.argv)
+    from django.db import DatabaseError, InterfaceError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (DatabaseError, InterfaceError) as error:  # of a command of Django
+        from rewards.management.database import sentence
+
+        message = sentence(error)
+        if message is None or "--traceback" in sys.argv:
+            raise
+        sys.stderr.write(f"CommandError: {message}\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

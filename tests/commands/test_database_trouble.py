@@ -32,8 +32,11 @@ def sentence_of(outcome):
     return code, err
 
 
-def test_a_database_that_is_down_is_named_without_its_password():
-    outcome = in_a_process(*AWARD, DATABASE_URL="postgres://someone:pass-word@127.0.0.1:1/rewards")
+@pytest.mark.parametrize(
+    "words", [AWARD, ("migrate",), ("check", "--database", "default")], ids=lambda words: words[0]
+)
+def test_a_database_that_is_down_is_named_without_its_password(words):
+    outcome = in_a_process(*words, DATABASE_URL="postgres://someone:pass-word@127.0.0.1:1/rewards")
 
     code, err = sentence_of(outcome)
     assert code == 1

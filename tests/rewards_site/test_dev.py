@@ -167,6 +167,16 @@ def test_a_second_one_is_refused(trial):
     )
 
 
+def test_a_database_that_is_down_is_one_sentence(trial):
+    url = "postgres://someone@127.0.0.1:1/rewards"
+    with dev(trial, "--port", "0", DATABASE_URL=url, DEBUG="true") as process:
+        output, _ = process.communicate()
+
+    assert process.returncode == 1
+    assert output.startswith("CommandError: Cannot reach the database at 127.0.0.1:1: ")
+    assert output.count("\n") == 1
+
+
 def test_in_production_it_is_refused(settings):
     settings.DEBUG = False
 

@@ -13,11 +13,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from localservers import ports
 from localservers.broker import LocalBroker, LocalBrokerError
 from localservers.process_group import ProcessGroup
+from rewards.management.database import sentence
 from rewards.models import Host
 
 STOP_TIMEOUT_SECONDS = 10  # then a program is killed
@@ -88,8 +89,11 @@ class Command(BaseCommand):
         try:
             call_command("migrate", verbosity=0, interactive=False)
             is_empty = not Host.objects.exists()
-        except OperationalError as error:
-            raise CommandError(f"Cannot reach the database: {error}") from error
+        except (DatabaseError, InterfaceError) as error:
+            message = sentence(error)
+            if message is None:
+                raise
+            raise CommandError(message) from error
         connections.close_all()
         if is_empty:
             self._teller("dev")("There are no hosts yet: `manage.py demo` creates some.")
