@@ -27,8 +27,8 @@ def running_periods() -> frozenset[Period]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT DISTINCT classid::bigint, objid::bigint FROM pg_locks
-            WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            SELECT classid::bigint, objid::bigint FROM pg_locks
+            WHERE locktype = 'advisory' AND objsubid = 2
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
             AND classid::bigint = ANY(%s)
             """,

@@ -119,10 +119,10 @@ def test_no_period_has_ended_on_its_first_day():
         (5, journal(is_open=True, failures=MAX_FAILURES), (), PeriodState.INTERRUPTED),
         # A lock without a run in the journal is a process that opens one.
         (5, None, (DAILY,), PeriodState.MISSING),
-        # A failed run is retried, up to MAX_FAILURES in a row.
+        # A failed run is retried, up to three in a row.
         (5, journal(events_seen=None, failures=1), (), PeriodState.RETRY),
-        (5, journal(events_seen=None, failures=MAX_FAILURES - 1), (), PeriodState.RETRY),
-        (5, journal(events_seen=None, failures=MAX_FAILURES), (), PeriodState.FAILED),
+        (5, journal(events_seen=None, failures=2), (), PeriodState.RETRY),
+        (5, journal(events_seen=None, failures=3), (), PeriodState.FAILED),
         # Batches deferred by conflicts are retried without limit.
         (5, journal(events_seen=None, is_incomplete=True), (), PeriodState.RETRY),
         # A failure after a done run counts too, and comes before late activity.

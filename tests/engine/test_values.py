@@ -1,4 +1,20 @@
-from rewards.engine.values import AwardCounts, Facts
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from rewards.choices import RuleType
+from rewards.engine.values import AwardCounts, Facts, Rule
+
+
+def test_a_rule_does_not_change_during_a_run():
+    rule = Rule(version=1, rule_type=RuleType.DAILY_LOGIN, threshold=1, points=10)
+
+    with pytest.raises(FrozenInstanceError):
+        rule.points = 99
+
+    assert hash(rule) == hash(
+        Rule(version=1, rule_type=RuleType.DAILY_LOGIN, threshold=1, points=10)
+    )
 
 
 def test_a_host_without_activity_has_facts_of_0():

@@ -115,6 +115,7 @@ def test_the_journal_is_that_of_the_last_done_run():
     journal = journals()[DAY]
 
     assert (journal.events_seen, journal.rule_versions) == (8, frozenset({8}))
+    assert journal.failures == 1
 
 
 def test_each_period_has_a_journal_of_its_own():
