@@ -1,4 +1,4 @@
-"""The bundled sample gives the ledgers that a separate program computed from it."""
+"""The bundled sample gives the ledgers that an independent program computed."""
 
 import gzip
 import random
@@ -97,7 +97,7 @@ def test_neither_order_nor_repetition_of_rows_matters(tmp_path):
     in_process("verify_ledger")
 
 
-def test_the_size_of_batches_does_not_matter(committed, settings, monkeypatch, tmp_path):
+def test_the_batch_size_does_not_matter(committed, settings, monkeypatch, tmp_path):
     monkeypatch.setattr(rows, "CHUNK_LINES", 70)
     in_process("import_activity", SAMPLE, "--create-hosts")
     set_rules()

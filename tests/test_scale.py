@@ -29,7 +29,7 @@ MANY_HOSTS = """
 """
 
 
-def test_a_hundred_thousand_hosts_are_awarded_in_one_command_and_little_memory(committed):
+def test_a_run_of_100_000_hosts_needs_little_memory(committed):
     for rule_type, threshold, points in [
         (RuleType.DAILY_LOGIN, 1, 10),
         (RuleType.DAILY_AUDIO_CALL_TARGET, 4, 25),
@@ -71,7 +71,7 @@ def test_a_batch_reads_its_own_hosts_only(days):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("days", [1, 7])
-def test_a_batch_of_a_day_that_no_statistics_know_compares_nobody_with_everybody(days):
+def test_a_batch_of_a_day_without_statistics_is_not_quadratic(days):
     """A day is awarded right after it, and many may have left since the users were looked at."""
     with connection.cursor() as cursor:
         cursor.execute(MANY_HOSTS, {"hosts": 2_000, "day": LONG_AGO})

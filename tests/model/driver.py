@@ -1,4 +1,4 @@
-"""The real thing behind the words of tests.model.reference: the same verbs, on the database."""
+"""The actions of tests.model.reference, on the application and its database."""
 
 import csv
 import json
@@ -19,13 +19,13 @@ from rewards.services import due, rules
 from rewards.services.activity.importing import import_activity
 from tests import awards
 from tests.factories import HostFactory
-from tests.model.reference import Event, Sums, Terms
+from tests.model.reference import Event, Sums, Version
 
 COLUMNS = ["event_id", "user_id", "kind", "occurred_at", "duration_seconds"]
 
 
 def wipe() -> None:
-    """Empty all tables of the application, past the triggers that protect the ledger."""
+    """Empty all tables of the application; disables the triggers that protect the ledger."""
     tables = ", ".join(
         model._meta.db_table for model in apps.get_app_config("rewards").get_models()
     )
@@ -44,11 +44,11 @@ def leave(host: str, day: date) -> None:
     Host.objects.filter(external_id=host).update(left_on=day)
 
 
-def set_rule(rule_type: str, starts_on: date, terms: Terms, today: date) -> bool:
-    """Return whether the version stands now."""
+def set_rule(rule_type: str, starts_on: date, version: Version, today: date) -> bool:
+    """Write a rule version; return whether it exists now."""
     try:
         rules.set_rule(
-            rule_type=RuleType(rule_type), starts_on=starts_on, today=today, **terms._asdict()
+            rule_type=RuleType(rule_type), starts_on=starts_on, today=today, **version._asdict()
         )
     except RuleRefused:
         return False
@@ -56,7 +56,7 @@ def set_rule(rule_type: str, starts_on: date, terms: Terms, today: date) -> bool
 
 
 def ingest(events: list[Event], now: datetime, path: Path) -> dict[str, int]:
-    """Import a file of `events`, CSV or JSON Lines as `path` is called; return its counts."""
+    """Import `events` as CSV or JSON Lines, by the suffix of `path`; return the counts."""
     rows = [
         [event.id, event.host, event.kind, event.at.isoformat(), event.seconds] for event in events
     ]
@@ -80,7 +80,7 @@ def award(day: date, now: datetime, *, is_week: bool = False) -> None:
 
 
 def award_due(now: datetime) -> list[tuple[date, bool]]:
-    """Catch up; return what was awarded, in order: (reference date, is it a week)."""
+    """Award what is due; return (reference date, whether it is a week) of each run, in order."""
     report = due.award_due(now=now, trigger=RunTrigger.BEAT)
     assert report.is_complete
     periods = (run.period for run in report.runs)
@@ -106,14 +106,14 @@ def broken(now: datetime) -> set[str]:
 
 
 class Crash(BaseException):
-    """A process ends here; nothing in the application may catch it."""
+    """The end of the process. A BaseException, so that the application does not catch it."""
 
 
 @contextmanager
 def crash_at(statement: int) -> Iterator[Callable[[], bool]]:
-    """Let nothing get to the database from the n-th statement on; yields whether it came to that.
+    """Fail every statement from the n-th on; yield a function that tells whether one did.
 
-    What was not committed is lost with the connection, as it is when a process dies.
+    Then the connection is closed, so that uncommitted work is lost as in a crash.
     """
     seen = 0
 

@@ -1,7 +1,7 @@
-"""What the engine must come to, said a second time in plain Python.
+"""A second implementation of the rules, in plain Python.
 
-Shares nothing with the application, and derives every sum, so that it cannot share its mistakes
-either. A host is its external id; days are dates; everything is kept in dictionaries.
+It shares no code with the application and stores no sums, so that it does not share its mistakes.
+A host is its external id, a day is a date.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 class Event(NamedTuple):
-    """One line of a file of activity."""
+    """One row of an imported file."""
 
     id: str
     host: str
@@ -28,8 +28,8 @@ class Event(NamedTuple):
     seconds: int
 
 
-class Terms(NamedTuple):
-    """What a rule asks and pays from a day on."""
+class Version(NamedTuple):
+    """A rule version, without its first day."""
 
     threshold: int
     points: int
@@ -37,7 +37,7 @@ class Terms(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The score of a host, for the latest day evaluated and its week."""
+    """The score of a host: of the latest evaluated day and its week."""
 
     lifetime: int
     daily: int
@@ -48,18 +48,19 @@ class Sums(NamedTuple):
 
 @dataclass
 class Reference:
-    """Hosts, rules, events and the ledger that they give."""
+    """The state of the application."""
 
     zone: ZoneInfo
     min_call_seconds: int = 1
     left_on: dict[str, date | None] = field(default_factory=dict)
-    rules: dict[str, dict[date, Terms]] = field(default_factory=dict)
+    rules: dict[str, dict[date, Version]] = field(default_factory=dict)
+    """Rule type -> first day -> version."""
     events: dict[str, Event] = field(default_factory=dict)
     ledger: dict[tuple[str, str, date], int] = field(default_factory=dict)
     evaluated: date | None = None
     """The latest reference date of any run."""
 
-    # --- What happens ---------------------------------------------------------------------------
+    # --- Actions --------------------------------------------------------------------------------
 
     def add_host(self, host: str) -> None:
         self.left_on.setdefault(host, None)
@@ -67,10 +68,10 @@ class Reference:
     def leave(self, host: str, day: date) -> None:
         self.left_on[host] = day
 
-    def accepts_rule(self, rule_type: str, starts_on: date, terms: Terms, today: date) -> bool:
-        """Return whether a version may be written, or stands already."""
+    def accepts_rule(self, rule_type: str, starts_on: date, version: Version, today: date) -> bool:
+        """Return whether a version may be written, or exists already."""
         versions = self.rules.get(rule_type, {})
-        if versions.get(starts_on) == terms:
+        if versions.get(starts_on) == version:
             return True
         if any(day >= starts_on for day in versions):
             return False
@@ -80,37 +81,37 @@ class Reference:
             for _, paid_type, day in self.ledger
         )
 
-    def set_rule(self, rule_type: str, starts_on: date, terms: Terms) -> None:
-        self.rules.setdefault(rule_type, {})[starts_on] = terms
+    def set_rule(self, rule_type: str, starts_on: date, version: Version) -> None:
+        self.rules.setdefault(rule_type, {})[starts_on] = version
 
     def ingest(self, events: list[Event], now: datetime) -> dict[str, int]:
-        """Store what is new and good, in order of the file; return what came of the lines."""
-        came_of = dict.fromkeys(["stored", "duplicates", "conflicts", "rejected"], 0)
+        """Store new valid events, in order of the file; return the number of rows by outcome."""
+        outcomes = dict.fromkeys(["stored", "duplicates", "conflicts", "rejected"], 0)
         for event in events:
             if event.host not in self.left_on or event.at > now + timedelta(minutes=5):
-                came_of["rejected"] += 1
+                outcomes["rejected"] += 1
             elif event.id not in self.events:
                 self.events[event.id] = event
-                came_of["stored"] += 1
+                outcomes["stored"] += 1
             elif self.events[event.id] == event:
-                came_of["duplicates"] += 1
+                outcomes["duplicates"] += 1
             else:
-                came_of["conflicts"] += 1
-        return came_of
+                outcomes["conflicts"] += 1
+        return outcomes
 
     def award(self, day: date, *, is_week: bool = False) -> None:
-        """Pay whoever has earned something of a day, or of the week of a Monday, and lacks it."""
+        """Pay what is due for a day, or for the week of a Monday, and is not yet paid."""
         self.evaluated = max(day, self.evaluated or day)
         for key, points in self.due(day, is_week=is_week).items():
             self.ledger.setdefault(key, points)
 
-    # --- What follows from it -------------------------------------------------------------------
+    # --- Results --------------------------------------------------------------------------------
 
     def day_of(self, event: Event) -> date:
         return event.at.astimezone(self.zone).date()
 
     def counting(self) -> list[Event]:
-        """Return the logins, and the calls that were completed."""
+        """Return the logins and the completed calls."""
         return [
             event
             for event in self.events.values()
@@ -118,40 +119,40 @@ class Reference:
         ]
 
     def due(self, day: date, *, is_week: bool = False) -> dict[tuple[str, str, date], int]:
-        """Return (host, rule type, date) -> points of all that is earned, paid or not."""
+        """Return (host, rule type, date) -> points of every award earned, paid or not."""
         last = day + 6 * DAY if is_week else day
         earned = {}
         for rule_type, versions in self.rules.items():
             begun = [start for start in versions if start <= last]
             if (rule_type == WEEKLY) != is_week or not begun:
                 continue
-            terms = versions[max(begun)]
+            version = versions[max(begun)]
             for host, left_on in self.left_on.items():
-                is_there = left_on is None or last <= left_on
+                is_eligible = left_on is None or last <= left_on
                 if (
-                    terms.is_active
-                    and is_there
-                    and self.count(host, rule_type, day) >= terms.threshold
+                    version.is_active
+                    and is_eligible
+                    and self.count(host, rule_type, day) >= version.threshold
                 ):
-                    earned[host, rule_type, day] = terms.points
+                    earned[host, rule_type, day] = version.points
         return earned
 
     def count(self, host: str, rule_type: str, day: date) -> int:
-        """Return what a rule counts: events of its kind on a day, or active days of a week."""
-        mine = [event for event in self.counting() if event.host == host]
+        """Return the events of a rule's kind on a day, or the active days of a week."""
+        counted = [event for event in self.counting() if event.host == host]
         if rule_type == WEEKLY:
             week = {day + n * DAY for n in range(7)}
-            return len(week & {self.day_of(event) for event in mine})
+            return len(week & {self.day_of(event) for event in counted})
         kind = KIND_OF[rule_type]
-        return sum(event.kind == kind and self.day_of(event) == day for event in mine)
+        return sum(event.kind == kind and self.day_of(event) == day for event in counted)
 
     def scores(self) -> dict[str, Sums]:
-        """Return the sums of everyone who was ever paid."""
+        """Return the score of each host with an award."""
         sums = {}
         for host in {host for host, _, _ in self.ledger}:
             assert self.evaluated is not None
             monday = self.evaluated - self.evaluated.weekday() * DAY
-            paid = [(day, points) for (who, _, day), points in self.ledger.items() if who == host]
+            paid = [(day, points) for (user, _, day), points in self.ledger.items() if user == host]
             sums[host] = Sums(
                 lifetime=sum(points for _, points in paid),
                 daily=sum(points for day, points in paid if day == self.evaluated),

@@ -23,7 +23,7 @@ from rewards.exceptions import BadPeriod
 from rewards.models import Score
 from rewards.services import scores
 from tests.model import driver as engine
-from tests.model.reference import DAY, KIND_OF, WEEKLY, Event, Reference, Terms
+from tests.model.reference import DAY, KIND_OF, WEEKLY, Event, Reference, Version
 
 pytestmark = [pytest.mark.faults, pytest.mark.smoke]
 
@@ -36,11 +36,11 @@ UTC_ZONE = ZoneInfo("UTC")
 
 days = st.sampled_from(DAYS)
 hosts = st.sampled_from(HOSTS)
-terms = st.builds(
-    Terms, threshold=st.integers(1, 3), points=st.integers(1, 50), is_active=st.booleans()
+versions = st.builds(
+    Version, threshold=st.integers(1, 3), points=st.integers(1, 50), is_active=st.booleans()
 )
-# Few ids, so that the same id comes again, with the same content or with another; the instants
-# around midnight, where the days part.
+# Few ids, so that ids repeat with the same or other content; and the first and last instant of
+# days.
 events = st.builds(
     lambda number, host, kind, day, instant, seconds: Event(
         id=f"event-{number}",
@@ -58,11 +58,11 @@ events = st.builds(
     ),
     seconds=st.sampled_from([0, 1, 60]),
 )
-batches = st.lists(events, min_size=1, max_size=12)
+files = st.lists(events, min_size=1, max_size=12)
 
 
 @pytest.fixture
-def world(committed, settings):
+def database(committed, settings):
     settings.REWARDS_GRACE_DAYS = 90
     settings.REWARDS_BATCH_SIZE = 2
 
@@ -71,11 +71,11 @@ def world(committed, settings):
 
 
 class Histories(RuleBasedStateMachine):
-    """Whatever happens in whatever order, the database says what the reference says."""
+    """After any actions in any order, the database agrees with the reference."""
 
     folder = None
 
-    @initialize(rules=st.dictionaries(st.sampled_from([*KIND_OF, WEEKLY]), terms))
+    @initialize(rules=st.dictionaries(st.sampled_from([*KIND_OF, WEEKLY]), versions))
     def begin(self, rules):
         engine.wipe()
         self.now = engine.at(FIRST + 8 * DAY, 0)
@@ -83,8 +83,8 @@ class Histories(RuleBasedStateMachine):
         self.last = None
         for host in HOSTS[:2]:
             self.create_host(host)
-        for rule_type, its_terms in rules.items():
-            self.write_rule(rule_type, FIRST - DAY, its_terms)
+        for rule_type, version in rules.items():
+            self.write_rule(rule_type, FIRST - DAY, version)
 
     @rule(host=hosts)
     def create_host(self, host):
@@ -97,25 +97,25 @@ class Histories(RuleBasedStateMachine):
             self.reference.leave(host, day)
             engine.leave(host, day)
 
-    @rule(rule_type=st.sampled_from([*KIND_OF, WEEKLY]), starts_on=days, its_terms=terms)
-    def write_rule(self, rule_type, starts_on, its_terms):
+    @rule(rule_type=st.sampled_from([*KIND_OF, WEEKLY]), starts_on=days, version=versions)
+    def write_rule(self, rule_type, starts_on, version):
         today = self.now.date()
-        accepts = self.reference.accepts_rule(rule_type, starts_on, its_terms, today)
+        accepts = self.reference.accepts_rule(rule_type, starts_on, version, today)
 
-        assert engine.set_rule(rule_type, starts_on, its_terms, today) == accepts
+        assert engine.set_rule(rule_type, starts_on, version, today) == accepts
 
         event(f"rule {'written' if accepts else 'refused'}")
         if accepts:
-            self.reference.set_rule(rule_type, starts_on, its_terms)
+            self.reference.set_rule(rule_type, starts_on, version)
 
-    @rule(batch=batches, form=st.sampled_from(["csv", "jsonl"]))
-    def ingest(self, batch, form):
-        expected = self.reference.ingest(batch, self.now)
+    @rule(file=files, suffix=st.sampled_from(["csv", "jsonl"]))
+    def ingest(self, file, suffix):
+        expected = self.reference.ingest(file, self.now)
 
-        assert engine.ingest(batch, self.now, self.folder / f"activity.{form}") == expected
+        assert engine.ingest(file, self.now, self.folder / f"activity.{suffix}") == expected
 
-        for outcome, lines in expected.items():
-            if lines:
+        for outcome, rows in expected.items():
+            if rows:
                 event(f"ingest {outcome}")
 
     @rule(period=st.sampled_from([(day, False) for day in DAYS] + [(day, True) for day in MONDAYS]))
@@ -139,22 +139,22 @@ class Histories(RuleBasedStateMachine):
     def award_again(self):
         before = dict(self.reference.ledger)
         self.award(self.last)
-        event("awarded again" if before == self.reference.ledger else "awarded what came late")
+        event("awarded again" if before == self.reference.ledger else "late activity awarded")
 
     @rule()
-    def catch_up(self):
+    def award_due(self):
         for day, is_week in engine.award_due(self.now):
             self.reference.award(day, is_week=is_week)
-        event("caught up")
+        event("due periods awarded")
 
-    @rule(day=st.sampled_from(DAYS[:8]), statement=st.integers(1, 30))
+    @rule(day=st.sampled_from(DAYS), statement=st.integers(1, 30))
     def crash_and_run_again(self, day, statement):
         if day >= self.now.date():
             return
         before = self.reference.ledger
         with engine.crash_at(statement) as has_crashed:
             engine.award(day, self.now)
-        event("crashed" if has_crashed() else "ended before its crash")
+        event("crashed" if has_crashed() else "ended before the crash")
         self.reference.award(day)
 
         assert before.items() <= engine.ledger().items() <= self.reference.ledger.items()
@@ -171,85 +171,85 @@ class Histories(RuleBasedStateMachine):
         assert scores.repair_scores().scores == 0
 
     @invariant()
-    def the_database_says_what_the_reference_says(self):
+    def the_database_agrees_with_the_reference(self):
         assert engine.ledger() == self.reference.ledger
         assert engine.scores() == self.reference.scores()
 
     @invariant()
-    def what_must_always_hold_does(self):
-        # Whoever awards days out of order has gaps between them until the next catching up.
+    def the_invariants_hold(self):
+        # Days awarded out of order leave gaps until award_due.
         assert engine.broken(self.now) <= {"I12"}
 
     def teardown(self):
         if not hasattr(self, "reference"):
             return
         self.now = engine.at(FIRST + 21 * DAY)
-        self.catch_up()
+        self.award_due()
         assert engine.award_due(self.now) == []
         assert engine.broken(self.now) == set()
         for period in [(day, False) for day in DAYS] + [(day, True) for day in MONDAYS]:
             self.award(period)
             day, is_week = period
             due = self.reference.due(day, is_week=is_week)
-            assert due.keys() <= engine.ledger().keys(), "someone was missed"
-        self.the_database_says_what_the_reference_says()
+            assert due.keys() <= engine.ledger().keys(), "an award is missing"
+        self.the_database_agrees_with_the_reference()
         assert engine.broken(self.now) == set()
         target(float(len(self.reference.ledger)), label="awards")
 
 
-def test_any_history_gives_what_the_reference_says(world, tmp_path):
+def test_random_histories_agree_with_the_reference(database, tmp_path):
     Histories.folder = tmp_path
 
-    each = hypothesis.settings()
+    profile = hypothesis.settings()
     run_state_machine_as_test(
-        Histories, settings=hypothesis.settings(each, max_examples=3 * each.max_examples)
+        Histories, settings=hypothesis.settings(profile, max_examples=3 * profile.max_examples)
     )
 
 
-# --- Histories that must come to the same -----------------------------------------------------
+# --- Histories with the same outcome ----------------------------------------------------------
 
 RULES = {
-    "DAILY_LOGIN": Terms(1, 10, True),
-    "DAILY_AUDIO_CALL_TARGET": Terms(2, 25, True),
-    WEEKLY: Terms(3, 100, True),
+    "DAILY_LOGIN": Version(1, 10, True),
+    "DAILY_AUDIO_CALL_TARGET": Version(2, 25, True),
+    WEEKLY: Version(3, 100, True),
 }
 AFTER = engine.at(FIRST + 21 * DAY)
 
 
 def play(files, folder, *, awards=None, suffix="csv"):
-    """Begin from nothing, import the files, award, and return the ledger and the scores."""
+    """Import the files into an empty database and award; return the ledger and the scores."""
     engine.wipe()
     for host in HOSTS:
         engine.add_host(host)
-    for rule_type, its_terms in RULES.items():
-        engine.set_rule(rule_type, FIRST - DAY, its_terms, FIRST - DAY)
+    for rule_type, version in RULES.items():
+        engine.set_rule(rule_type, FIRST - DAY, version, FIRST - DAY)
     for number, file in enumerate(files):
         engine.ingest(file, AFTER, folder / f"{number}.{suffix}")
-    for day, is_week in awards or everything():
+    for day, is_week in awards or all_periods():
         engine.award(day, AFTER, is_week=is_week)
     return engine.ledger(), engine.scores()
 
 
-def everything():
+def all_periods():
     return [(day, False) for day in DAYS] + [(day, True) for day in MONDAYS]
 
 
-def unique(batch):
-    """Return events of a batch that have ids of their own, so that their order says nothing."""
-    return [each._replace(id=f"event-{number}") for number, each in enumerate(batch)]
+def unique(file):
+    """Return the events with unique ids, so that their order does not matter."""
+    return [event._replace(id=f"event-{number}") for number, event in enumerate(file)]
 
 
 activity = st.lists(events, min_size=1, max_size=30).map(unique)
 
 
-def test_the_reference_and_the_engine_agree_on_whole_files(world, tmp_path):
+def test_one_file_agrees_with_the_reference(database, tmp_path):
     @given(activity)
     def agree(file):
         reference = Reference(zone=UTC_ZONE, left_on=dict.fromkeys(HOSTS), rules={})
-        for rule_type, its_terms in RULES.items():
-            reference.set_rule(rule_type, FIRST - DAY, its_terms)
+        for rule_type, version in RULES.items():
+            reference.set_rule(rule_type, FIRST - DAY, version)
         reference.ingest(file, AFTER)
-        for day, is_week in everything():
+        for day, is_week in all_periods():
             reference.award(day, is_week=is_week)
 
         assert play([file], tmp_path) == (reference.ledger, reference.scores())
@@ -257,7 +257,7 @@ def test_the_reference_and_the_engine_agree_on_whole_files(world, tmp_path):
     agree()
 
 
-def test_neither_the_order_of_events_nor_the_pieces_of_a_file_matter(world, tmp_path):
+def test_the_order_and_the_division_of_events_do_not_matter(database, tmp_path):
     @given(activity, st.randoms(use_true_random=False), st.integers(1, 5))
     def same(file, random, pieces):
         shuffled = random.sample(file, len(file))
@@ -269,15 +269,15 @@ def test_neither_the_order_of_events_nor_the_pieces_of_a_file_matter(world, tmp_
     same()
 
 
-def test_neither_the_order_of_awards_nor_their_repetition_matters(world, tmp_path):
-    @given(activity, st.permutations(everything()), st.lists(st.sampled_from(everything())))
+def test_the_order_and_the_repetition_of_runs_do_not_matter(database, tmp_path):
+    @given(activity, st.permutations(all_periods()), st.lists(st.sampled_from(all_periods())))
     def same(file, order, again):
         assert play([file], tmp_path, awards=[*order, *again]) == play([file], tmp_path)
 
     same()
 
 
-def test_csv_and_json_lines_of_the_same_events_are_the_same(world, tmp_path):
+def test_csv_and_json_lines_have_the_same_outcome(database, tmp_path):
     @given(activity)
     def same(file):
         assert play([file], tmp_path, suffix="jsonl") == play([file], tmp_path)
@@ -285,7 +285,7 @@ def test_csv_and_json_lines_of_the_same_events_are_the_same(world, tmp_path):
     same()
 
 
-def test_batches_of_any_size_come_to_the_same(world, tmp_path, settings):
+def test_the_batch_size_does_not_matter(database, tmp_path, settings):
     @given(activity, st.integers(1, 5))
     def same(file, size):
         settings.REWARDS_BATCH_SIZE = 20_000
@@ -297,35 +297,35 @@ def test_batches_of_any_size_come_to_the_same(world, tmp_path, settings):
     same()
 
 
-def test_what_is_awarded_on_time_is_what_catching_up_awards(world, tmp_path):
+def test_late_runs_award_the_same_as_runs_on_time(database, tmp_path):
     @given(activity)
     def same(file):
         at_once = play([file], tmp_path)
 
-        play([file], tmp_path, awards=[everything()[0]])
+        play([file], tmp_path, awards=[all_periods()[0]])
         engine.award_due(AFTER)
-        for day, is_week in everything():
-            engine.award(day, AFTER, is_week=is_week)  # a silent week is evaluated by no tick
+        for day, is_week in all_periods():
+            engine.award(day, AFTER, is_week=is_week)  # a week without activity is never due
 
         assert (engine.ledger(), engine.scores()) == at_once
 
     same()
 
 
-def test_a_zone_and_all_instants_moved_together_come_to_the_same(world, tmp_path, settings):
+def test_a_time_zone_shifted_with_all_instants_does_not_matter(database, tmp_path, settings):
     @given(activity, st.sampled_from([-11, -5, 3, 9]))
     def same(file, hours):
         settings.REWARDS_TIME_ZONE = "UTC"
         here = play([file], tmp_path)
-        settings.REWARDS_TIME_ZONE = f"Etc/GMT{-hours:+d}"  # whose sign is turned round
-        moved = [each._replace(at=each.at - timedelta(hours=hours)) for each in file]
+        settings.REWARDS_TIME_ZONE = f"Etc/GMT{-hours:+d}"  # POSIX: west is positive
+        moved = [event._replace(at=event.at - timedelta(hours=hours)) for event in file]
 
         assert play([moved], tmp_path) == here
 
     same()
 
 
-def test_scores_built_anew_are_the_scores(world, tmp_path):
+def test_rebuilt_scores_are_the_same(database, tmp_path):
     @given(activity)
     def same(file):
         _, kept = play([file], tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 
 from tests.model import driver as engine
-from tests.model.reference import DAY, WEEKLY, Event, Reference, Terms
+from tests.model.reference import DAY, WEEKLY, Event, Reference, Version
 
 pytestmark = pytest.mark.faults
 
@@ -41,12 +41,12 @@ class History:
         for host in HOSTS:
             self.reference.add_host(host)
             engine.add_host(host)
-        for rule_type, terms in {
-            "DAILY_LOGIN": Terms(1, 10, True),
-            WEEKLY: Terms(3, 100, True),
+        for rule_type, version in {
+            "DAILY_LOGIN": Version(1, 10, True),
+            WEEKLY: Version(3, 100, True),
         }.items():
-            self.reference.set_rule(rule_type, FIRST - DAY, terms)
-            engine.set_rule(rule_type, FIRST - DAY, terms, FIRST - DAY)
+            self.reference.set_rule(rule_type, FIRST - DAY, version)
+            engine.set_rule(rule_type, FIRST - DAY, version, FIRST - DAY)
         self.days = {"monday": FIRST, "tuesday": FIRST + DAY, "sunday": FIRST + 6 * DAY}
         logins = [
             Event(f"{host}-{day}", host, "login", engine.at(day), 0)

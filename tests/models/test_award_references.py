@@ -1,4 +1,4 @@
-"""The promise of a foreign key, kept by triggers: awards name runs and rule versions that exist."""
+"""The foreign keys from awards to runs and rule versions, which triggers enforce."""
 
 import threading
 
@@ -45,7 +45,7 @@ def test_an_award_needs_its_run_and_its_rule_version(parents, parent):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("parent", ["rule", "run"])
-def test_one_bad_row_of_many_is_enough(parents, parent):
+def test_one_invalid_row_refuses_the_statement(parents, parent):
     second = parents | {"user": HostFactory().pk, parent: 0}
 
     with pytest.raises(IntegrityError, match="violates foreign key"):
@@ -69,7 +69,7 @@ def test_one_bad_row_of_many_is_enough(parents, parent):
         "TRUNCATE rewards_awardrun CASCADE",
     ],
 )
-def test_what_an_award_names_stays(statement):
+def test_a_referenced_row_is_kept(statement):
     ScoreHistoryFactory()
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE waits for no pending check
@@ -79,7 +79,7 @@ def test_what_an_award_names_stays(statement):
 
 
 @pytest.mark.django_db
-def test_what_no_award_names_can_go():
+def test_an_unreferenced_row_can_be_deleted():
     ScoreHistoryFactory()
     run, rule = AwardRunFactory(), RewardRuleFactory(rule_type=RuleType.DAILY_AUDIO_CALL_TARGET)
 
@@ -98,7 +98,7 @@ def waits(pid):
 
 
 def race(first, second):
-    """Let `second` begin while `first` is not committed, and return what it fails with."""
+    """Start `second` while `first` is not committed; return the errors of `second`."""
     parameters = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
     parameters.pop("context", None)
     failures = []
@@ -123,7 +123,7 @@ def race(first, second):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("parent", ["rule", "run"])
-def test_who_deletes_what_is_being_named_waits_and_is_refused(parents, parent):
+def test_a_delete_waits_for_a_new_award_and_is_refused(parents, parent):
     table = {"rule": "rewards_rewardrule", "run": "rewards_awardrun"}[parent]
 
     (failure,) = race((INSERT, parents), (f"DELETE FROM {table}",))  # noqa: S608 - our own table
@@ -134,7 +134,7 @@ def test_who_deletes_what_is_being_named_waits_and_is_refused(parents, parent):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("parent", ["rule", "run"])
-def test_who_names_what_is_being_deleted_waits_and_is_refused(parents, parent):
+def test_a_new_award_waits_for_a_delete_and_is_refused(parents, parent):
     table = {"rule": "rewards_rewardrule", "run": "rewards_awardrun"}[parent]
 
     (failure,) = race((f"DELETE FROM {table}",), (INSERT, parents))  # noqa: S608 - our own table
@@ -144,7 +144,7 @@ def test_who_names_what_is_being_deleted_waits_and_is_refused(parents, parent):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_old_snapshot_may_not_decide_what_no_award_names(parents):
+def test_a_delete_needs_read_committed(parents):
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         with pytest.raises(NotSupportedError, match="READ COMMITTED"), transaction.atomic():

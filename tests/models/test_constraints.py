@@ -62,7 +62,7 @@ def award(**kwargs):
 
 
 def rule_of_an_unknown_type():
-    # An unknown type has no limits that its threshold could fit, so that promise breaks as well.
+    # The threshold of an unknown type has no limits, so this constraint is violated too.
     with connection.cursor() as cursor:
         cursor.execute(
             "ALTER TABLE rewards_rewardrule "
@@ -72,7 +72,7 @@ def rule_of_an_unknown_type():
 
 
 def twin(factory, *fields, **kwargs):
-    """Return an unsaved row that agrees with a saved one in `fields` and is valid otherwise."""
+    """Save a row, and return its values of `fields` for another one."""
     first = factory(**kwargs)
     return {field: getattr(first, field) for field in fields}
 
@@ -245,7 +245,7 @@ VIOLATIONS = [
     ),
 ]
 
-# The other edges of constraints that have more than one.
+# Constraints with several conditions.
 MORE_VIOLATIONS = [
     Violation("rewards_activityevent_has_an_id", lambda: event(source=""), "cannot be blank"),
     Violation(
@@ -319,7 +319,7 @@ def tables():
 @pytest.mark.parametrize(
     "violation", [*VIOLATIONS, *MORE_VIOLATIONS], ids=lambda violation: violation.constraint
 )
-def test_validation_says_what_is_wrong(violation):
+def test_validation_refuses_an_invalid_row(violation):
     row = violation.row()
 
     with pytest.raises(ValidationError) as refusal:
@@ -341,20 +341,20 @@ def test_the_database_refuses_an_invalid_row(violation):
     assert refusal.value.__cause__.diag.constraint_name == violation.constraint
 
 
-def test_every_constraint_has_its_row_above():
+def test_every_constraint_has_a_violation_here():
     promised = {constraint.name for model in tables() for constraint in model._meta.constraints}
 
     assert {violation.constraint for violation in VIOLATIONS} == promised
     assert len(VIOLATIONS) == len(promised)
 
 
-def test_every_constraint_and_index_is_named_for_its_table_and_promise():
+def test_constraints_and_indexes_are_named_for_their_table():
     for model in tables():
         for each in [*model._meta.constraints, *model._meta.indexes]:
             assert each.name.startswith(f"rewards_{model._meta.model_name}_"), each.name
 
 
-def test_every_constraint_explains_itself_to_people():
+def test_every_constraint_has_a_message():
     for model in tables():
         for constraint in model._meta.constraints:
             sentence = constraint.violation_error_message
@@ -363,7 +363,7 @@ def test_every_constraint_explains_itself_to_people():
 
 
 @pytest.mark.django_db
-def test_a_valid_row_of_each_table_passes_both_doors():
+def test_a_valid_row_of_each_table_is_accepted():
     pending = RewardRuleFactory.build(starts_on=A_TUESDAY)
     rows = [user(), event(), activity(), pending, AwardRunFactory.build()]
     rows += [batch(), award(reference_date=A_TUESDAY), score()]
@@ -371,17 +371,17 @@ def test_a_valid_row_of_each_table_passes_both_doors():
     rows += [ActivitySettings(min_call_seconds=1)]
 
     for row in rows:
-        # A host's username is no name to sign in with; a run of no award has an empty tally.
+        # The username of a host is not valid for staff, and the counts of a run may be empty.
         row.full_clean(exclude=["username", "by_rule"])
         row.save(force_insert=True)
 
     assert {type(row)._meta.concrete_model for row in rows} == set(tables())
 
 
-# What nobody may leave out: a threshold that is not there would be reached by the first call.
+# Without a threshold, the first call would earn the award.
 @pytest.mark.django_db
 @pytest.mark.parametrize("field", ["threshold", "points", "starts_on"])
-def test_a_rule_leaves_nothing_open(field):
+def test_a_rule_has_no_empty_column(field):
     rule = RewardRuleFactory.build(**{field: None})
 
     with pytest.raises(ValidationError, match="cannot be null"):
@@ -391,7 +391,7 @@ def test_a_rule_leaves_nothing_open(field):
 
 
 @pytest.mark.django_db
-def test_an_empty_external_id_is_none_so_that_many_of_the_staff_can_have_none():
+def test_empty_external_ids_are_stored_as_null():
     first, second = StaffFactory.build(external_id=""), StaffFactory.build(external_id="")
 
     for member in (first, second):
@@ -413,7 +413,7 @@ def test_two_hosts_never_share_an_external_id():
 
 
 @pytest.mark.django_db
-def test_an_event_keeps_when_it_arrived():
+def test_an_event_has_the_time_of_its_arrival():
     stored = event(occurred_at=datetime(2026, 11, 16, 12, tzinfo=UTC))
     stored.save()
     stored.refresh_from_db()

@@ -1,4 +1,4 @@
-"""The ledger only ever grows: five doors of the ORM are shut, and the database behind them."""
+"""The ledger is append-only: the ORM refuses changes, and so does the database."""
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -16,7 +16,7 @@ def award():
     return ScoreHistoryFactory(points=10)
 
 
-DOORS = {
+CHANGES = {
     "save": lambda award: award.save(),
     "delete": lambda award: award.delete(),
     "update": lambda award: ScoreHistory.objects.update(points=99),
@@ -37,12 +37,12 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_every_door_of_the_orm_refuses_to_change_an_award(award, door):
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_orm_refuses_to_change_an_award(award, change):
     award.points = 99
 
     with pytest.raises(LedgerIsAppendOnly):
-        DOORS[door](award)
+        CHANGES[change](award)
 
     assert list(ScoreHistory.objects.values_list("points", flat=True)) == [10]
 
@@ -57,7 +57,7 @@ def test_every_door_of_the_orm_refuses_to_change_an_award(award, door):
         " ON CONFLICT (reference_date, user_id, rule_type) DO UPDATE SET points = 99",
     ],
 )
-def test_the_database_refuses_behind_the_orm(award, statement):
+def test_the_database_refuses_to_change_an_award(award, statement):
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE waits for no pending check
 
@@ -71,7 +71,7 @@ def test_the_database_refuses_behind_the_orm(award, statement):
     assert list(ScoreHistory.objects.values_list("points", flat=True)) == [10]
 
 
-def test_an_award_takes_only_new_rows(award):
+def test_new_awards_can_be_added(award):
     other = ScoreHistoryFactory.build(user=award.user, rule=award.rule, run=award.run)
     other.reference_date = award.reference_date.replace(day=17)
 
@@ -87,7 +87,7 @@ def delete_behind_the_orm(table, pk):
 
 
 @pytest.mark.parametrize("parent", ["user", "rule", "run"])
-def test_nothing_that_an_award_names_can_be_deleted(award, parent):
+def test_what_an_award_references_cannot_be_deleted(award, parent):
     row = getattr(award, parent)
     table = row._meta.db_table
 

@@ -1,4 +1,4 @@
-"""The migrations make what the models say, and unmake all of it."""
+"""The migrations create what the models define, and remove it again."""
 
 import pytest
 from django.core.management import call_command
@@ -43,17 +43,17 @@ def catalog():
         return {row for row in cursor if "django_migrations" not in row[1]}
 
 
-def test_the_migrations_go_both_ways(empty_database):
+def test_the_migrations_can_be_reversed(empty_database):
     migrate()
-    made = catalog()
+    created = catalog()
 
     migrate(("rewards", None))
     left = catalog()
     migrate()
 
-    assert any(kind == "trigger" for kind, _, _ in made)
+    assert any(kind == "trigger" for kind, _, _ in created)
     assert not [row for row in left if "rewards_" in row[1]]
-    assert catalog() == made
+    assert catalog() == created
 
 
 @pytest.mark.django_db

@@ -25,7 +25,7 @@ def test_another_seed_gives_other_activity():
     assert first != second
 
 
-def test_activity_moved_to_another_week_differs_in_nothing_but_its_dates():
+def test_another_week_differs_only_in_its_dates():
     activity = Synthetic(hosts=30, days=3)
 
     here, there = (
@@ -45,7 +45,7 @@ def test_event_ids_are_unique_over_all_days():
     assert set(ids.values()) == {1}
 
 
-def test_the_first_line_is_an_event_known_beforehand():
+def test_the_first_event_is_known_in_advance():
     for hosts in (1, 2, 100):
         activity = Synthetic(hosts=hosts, days=7)
         _, first, *_ = activity.files(ends_on=SATURDAY)[0]
@@ -53,7 +53,7 @@ def test_the_first_line_is_an_event_known_beforehand():
         assert first.startswith(f"{activity.first_event},host-1,login,2026-11-15T")
 
 
-def test_a_few_hosts_take_many_calls_and_a_third_never_come():
+def test_few_hosts_take_most_calls_and_a_third_are_inactive():
     seen = calls_by_host(
         row
         for number in range(14)

@@ -58,7 +58,7 @@ def host(rules):
     return HostFactory()
 
 
-def test_missing_periods_are_awarded_oldest_first_and_the_week_last(host):
+def test_missing_periods_are_awarded_oldest_first(host):
     for offset in (6, 0, 3):
         DailyActivityFactory(user=host, date=A_MONDAY + offset * ONE_DAY)
 
@@ -127,7 +127,7 @@ def test_a_rule_for_past_days_is_paid_by_the_next_call():
     assert award_due().runs == ()
 
 
-def test_a_failed_period_is_tried_once_a_call_and_three_times_in_all(host):
+def test_a_failed_period_is_tried_three_times(host):
     DailyActivityFactory(user=host)
     ScoreFactory(user=host, lifetime=2**63 - 1)
 
