@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from rewards.services.activity.reading import COLUMNS
+from rewards.services.activity.reading import COLUMNS, quoted
 
 MAX_SHOWN = 140
 """Characters kept of each cell of a rejected row."""
@@ -19,7 +19,6 @@ class BadRow(Exception):
     """A row that cannot be stored: its category, as in Rejection, and a sentence of why."""
 
     def __init__(self, category: str, reason: str) -> None:
-        super().__init__(reason)
         self.category = category
         self.reason = reason
 
@@ -67,11 +66,6 @@ def json_cells(text: str) -> list[str]:
     return [str(value[column]) for column in COLUMNS]
 
 
-def quoted(text: str) -> str:
-    """Return the start of `text` as ASCII in quotes."""
-    return f"{text[:MAX_SHOWN]!a:.80}"
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
@@ -88,4 +82,4 @@ def _found(value: object) -> str:
     # json.dumps() of a list can exceed the recursion limit, even if the list could be parsed.
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    return f"{json.dumps(value)[:MAX_SHOWN]:.80}"
+    return f"{json.dumps(value):.80}"

@@ -66,7 +66,7 @@ class ActivityFile:
         if _is_json(suffix, text):
             if not text.lstrip().startswith("{"):
                 raise self._bad_file(
-                    f"line {number} is {text[:200]!a:.80}; expected one JSON object per line"
+                    f"line {number} is {quoted(text)}; expected one JSON object per line"
                 )
             self.columns = None
             self.lines = chain([first], self.lines)
@@ -83,7 +83,7 @@ class ActivityFile:
 
         A line longer than MAX_LINE_BYTES is cut, but not below MAX_LINE_BYTES + 1.
         """
-        is_gzip = self._raw.peek(1)[:1] == _GZIP_FIRST_BYTE
+        is_gzip = self._raw.peek()[:1] == _GZIP_FIRST_BYTE
         stream: GzipFile | BufferedReader = GzipFile(fileobj=self._raw) if is_gzip else self._raw
         tail = b""
         while True:
@@ -111,9 +111,9 @@ class ActivityFile:
         try:
             (names,) = csv.reader([text], strict=True)
         except csv.Error:
-            problems = [f"bad quotes in the header {text[:200]!a:.80}"]
+            problems = [f"bad quotes in the header {quoted(text)}"]
         else:
-            problems = [f"unknown column {name!a:.80}" for name in names if name not in COLUMNS]
+            problems = [f"unknown column {quoted(name)}" for name in names if name not in COLUMNS]
             problems += [f"column '{name}' twice" for name in COLUMNS if names.count(name) > 1]
             problems += [f"no column '{name}'" for name in COLUMNS if name not in names]
         if problems:
@@ -137,6 +137,11 @@ def decode(line: bytes) -> str:
     if "\0" in text:
         raise ValueError(f"has a NUL at byte {line.index(0) + 1}")
     return text
+
+
+def quoted(text: str) -> str:
+    """Return up to 80 characters of `text` as ASCII in quotes."""
+    return f"{text[:80]!a:.80}"
 
 
 def _is_json(suffix: str, first_line: str) -> bool:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind
 from rewards.engine.business_days import FIRST_DAY, business_date
-from rewards.services.activity.cells import MAX_SHOWN, BadRow, csv_cells, json_cells, quoted
-from rewards.services.activity.reading import COLUMNS, decode
+from rewards.services.activity.cells import MAX_SHOWN, BadRow, csv_cells, json_cells
+from rewards.services.activity.reading import COLUMNS, decode, quoted
 
 CHUNK_LINES = 50_000
 """The largest number of lines that are parsed and stored in one transaction."""

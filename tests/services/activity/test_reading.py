@@ -200,6 +200,8 @@ def test_a_bad_header_is_refused(header, problem, tmp_path):
     ("name", "data"),
     [
         *(("a.jsonl", data) for data in [b"[", b'["a"]', b"null", b"event_id", b"1"]),
+        ("a.ndjson", b"1"),
+        ("a.json", b"1"),
         ("a", b"["),
     ],
 )

@@ -141,6 +141,16 @@ def test_a_time_out_of_range_is_rejected(zone, occurred_at):
     assert len(chunk.rows) == 2
 
 
+def test_most_rows_take_the_fast_path(monkeypatch):
+    monkeypatch.setattr(RowParser, "_cells", None)
+    (plain,) = accepted(parsed(csv_line()))
+    monkeypatch.undo()
+    monkeypatch.setattr(rows, "_FORMATS", None)
+    (quoted,) = accepted(parsed('"e1","u1","login","2026-11-16T12:00:00Z","0"'))
+
+    assert plain == quoted == ["2", "2026-11-16", *GOOD.values()]
+
+
 def test_cached_hours_are_limited(monkeypatch):
     monkeypatch.setattr(_BusinessDates, "MAX_HOURS", 3)
     dates = _BusinessDates(ZoneInfo("UTC"), NOW)
