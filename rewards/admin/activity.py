@@ -1,17 +1,16 @@
 """Activity, event by event and day by day. Read-only."""
 
 from django.contrib import admin
-from django.utils.safestring import SafeString
 
+from rewards.admin.big_list import column
 from rewards.admin.day_filter import DayRangeFilter
 from rewards.admin.formatting import (
     NOTHING,
     format_datetime,
     format_duration,
     format_number,
-    host_link,
 )
-from rewards.admin.host_search import HostSearchAdmin
+from rewards.admin.host_search import HostSearchAdmin, host_column
 from rewards.choices import ActivityKind
 from rewards.models import ActivityEvent, DailyActivity
 
@@ -29,25 +28,17 @@ class DailyActivityAdmin(HostSearchAdmin[DailyActivity]):
     fields = ("day", "host", "login_count", "audio", "video")
     readonly_fields = fields
 
-    @admin.display(description="business day")
-    def day(self, activity: DailyActivity) -> str:
-        return str(activity.date)
-
-    @admin.display(description="host")
-    def host(self, activity: DailyActivity) -> SafeString:
-        return host_link(activity.user_id, activity.user.external_id)
-
-    @admin.display(description="logins")
-    def login_count(self, activity: DailyActivity) -> str:
-        return format_number(activity.logins)
-
-    @admin.display(description="completed audio calls")
-    def audio(self, activity: DailyActivity) -> str:
-        return _calls(activity.audio_calls, activity.audio_seconds)
-
-    @admin.display(description="completed video calls")
-    def video(self, activity: DailyActivity) -> str:
-        return _calls(activity.video_calls, activity.video_seconds)
+    day = column("business day", lambda activity: str(activity.date))
+    host = host_column()
+    login_count = column("logins", lambda activity: format_number(activity.logins))
+    audio = column(
+        "completed audio calls",
+        lambda activity: _calls(activity.audio_calls, activity.audio_seconds),
+    )
+    video = column(
+        "completed video calls",
+        lambda activity: _calls(activity.video_calls, activity.video_seconds),
+    )
 
 
 def _calls(number: int, seconds: int) -> str:
@@ -70,26 +61,15 @@ class ActivityEventAdmin(HostSearchAdmin[ActivityEvent]):
     )
     readonly_fields = ("host", "occurred", "lasted", "day", "received")
 
-    @admin.display(description="business day")
-    def day(self, event: ActivityEvent) -> str:
-        return str(event.business_date)
+    day = column("business day", lambda event: str(event.business_date))
+    host = host_column()
+    occurred = column("occurred at", lambda event: format_datetime(event.occurred_at))
+    lasted = column("lasted", lambda event: _duration(event))
+    origin = column("source and id", lambda event: f"{event.source} · {event.event_id}")
+    received = column("received at", lambda event: format_datetime(event.received_at))
 
-    @admin.display(description="host")
-    def host(self, event: ActivityEvent) -> SafeString:
-        return host_link(event.user_id, event.user.external_id)
 
-    @admin.display(description="occurred at")
-    def occurred(self, event: ActivityEvent) -> str | None:
-        return format_datetime(event.occurred_at)
-
-    @admin.display(description="lasted", empty_value=NOTHING)
-    def lasted(self, event: ActivityEvent) -> str | None:
-        return None if event.kind == ActivityKind.LOGIN else format_duration(event.duration_seconds)
-
-    @admin.display(description="source and id")
-    def origin(self, event: ActivityEvent) -> str:
-        return f"{event.source} · {event.event_id}"
-
-    @admin.display(description="received at")
-    def received(self, event: ActivityEvent) -> str | None:
-        return format_datetime(event.received_at)
+def _duration(event: ActivityEvent) -> str:
+    if event.kind == ActivityKind.LOGIN:
+        return NOTHING
+    return format_duration(event.duration_seconds)

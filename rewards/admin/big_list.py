@@ -1,7 +1,9 @@
 """Lists of tables that grow without limit: read in the order of an index, never sorted."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
+from django.contrib import admin
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -14,6 +16,11 @@ Row = TypeVar("Row", bound=Model)
 
 MAX_COUNTED = 10_000
 """Rows of a list that are counted and have pages."""
+
+
+def column(description: str, show: Callable[[Any], object]) -> Any:
+    """Return a column of a list, or a field of a page: `show` returns what a row has there."""
+    return staticmethod(admin.display(description=description)(show))
 
 
 class BigChangeList(ChangeList):

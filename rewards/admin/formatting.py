@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
+from rewards.models import Score
 from rewards.selectors.time_zone import business_date
 from rewards.wording import count
 
@@ -54,6 +55,16 @@ def format_duration(seconds: int) -> str:
     if hours:
         return f"{hours:,} h {minutes:02} min"
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def format_weekly(score: Score | None) -> str:
+    """Return the points of a score's week."""
+    return f"{score.weekly:,} ({format_week(score.week_start)})" if score else "none yet"
+
+
+def format_daily(score: Score | None) -> str:
+    """Return the points of a score's day."""
+    return f"{score.daily:,} ({score.daily_date})" if score else "none yet"
 
 
 def link(text: object, view: str, *args: object) -> SafeString:

@@ -1,12 +1,13 @@
 """Search for the rows of one host in tables whose index begins with the day."""
 
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.contrib import messages
 from django.db.models import Max, Min, Model, QuerySet
 from django.http import HttpRequest
 
-from rewards.admin.big_list import ReadOnlyAdmin
+from rewards.admin.big_list import ReadOnlyAdmin, column
+from rewards.admin.formatting import host_link
 from rewards.engine.business_days import days_between
 from rewards.models import User
 
@@ -24,6 +25,11 @@ def rows_of_host(queryset: QuerySet[Row], *, user: int, day_field: str) -> Query
         return queryset.none()
     days = list(days_between(ends["first"], ends["last"]))
     return queryset.filter(**{"user_id": user, f"{day_field}__in": days})
+
+
+def host_column() -> Any:
+    """Return a column with a link to the host of a row."""
+    return column("host", lambda row: host_link(row.user_id, row.user.external_id))
 
 
 class HostSearchAdmin(ReadOnlyAdmin[Row]):

@@ -16,7 +16,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from rewards.admin.big_list import BigListAdmin
+from rewards.admin.big_list import BigListAdmin, column
 from rewards.admin.fields import WholeNumberField
 from rewards.admin.formatting import format_datetime, format_number
 from rewards.admin.locking import LockedModelForm
@@ -59,13 +59,8 @@ class ScheduleAdmin(BigListAdmin[Schedule]):
     fields = ("enabled", "minutes", "last_run", "run_count")
     readonly_fields = ("last_run", "run_count")
 
-    @admin.display(description="last run")
-    def last_run(self, schedule: Schedule) -> str:
-        return format_datetime(schedule.last_run_at) or "never"
-
-    @admin.display(description="runs so far")
-    def run_count(self, schedule: Schedule) -> str:
-        return format_number(schedule.total_run_count)
+    last_run = column("last run", lambda schedule: format_datetime(schedule.last_run_at) or "never")
+    run_count = column("runs so far", lambda schedule: format_number(schedule.total_run_count))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         chosen = form.cleaned_data

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from rewards.admin.big_list import BigListAdmin
+from rewards.admin.big_list import BigListAdmin, column
 from rewards.admin.formatting import NOTHING, format_datetime
 from rewards.admin.locking import LockedModelForm
 from rewards.admin.log import describe_form
@@ -69,17 +69,9 @@ class StaffAdmin(BaseUserAdmin[User], SuperuserAdmin[User]):
     )
     filter_horizontal = ()  # the theme's two lists are wider than the page
 
-    @admin.display(description="name")
-    def full_name(self, user: User) -> str:
-        return user.get_full_name() or NOTHING
-
-    @admin.display(description="last login")
-    def last_seen(self, user: User) -> str:
-        return format_datetime(user.last_login) or "never"
-
-    @admin.display(description="known since")
-    def known_since(self, user: User) -> str | None:
-        return format_datetime(user.date_joined)
+    full_name = column("name", lambda user: user.get_full_name() or NOTHING)
+    last_seen = column("last login", lambda user: format_datetime(user.last_login) or "never")
+    known_since = column("known since", lambda user: format_datetime(user.date_joined))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         return lookup in self.lookups

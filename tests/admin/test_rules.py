@@ -82,8 +82,9 @@ def test_a_card_shows_what_is_in_force_and_what_comes_next(client, editor):
         RuleType.DAILY_VIDEO_CALL_TARGET: "not set up",
         RuleType.WEEKLY_CONSISTENCY: "not set up",
     }
-    assert (cards[AUDIO].current, cards[AUDIO].pending) == (now, [pending])
-    assert [entry["days"] for entry in cards[AUDIO].history] == [
+    assert cards[AUDIO].current == now
+    assert [entry.version for entry in cards[AUDIO].pending] == [pending]
+    assert [entry.days for entry in cards[AUDIO].history] == [
         "2026-11-25 – open",
         "2026-02-01 – 2026-11-24",
         "2026-01-01 – 2026-01-31",

@@ -13,13 +13,14 @@ from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from rewards.admin.big_list import BigListAdmin
+from rewards.admin.big_list import BigListAdmin, column
 from rewards.admin.formatting import (
     NOTHING,
     business_today,
+    format_daily,
     format_datetime,
     format_number,
-    format_week,
+    format_weekly,
 )
 from rewards.admin.hosts.explanation import explanation_context
 from rewards.admin.hosts.form import DayForm, HostForm, NewHostForm
@@ -54,28 +55,17 @@ class HostAdmin(BigListAdmin[Host]):
     list_display = ("external_id", "full_name", "state", "lifetime", "weekly", "daily")
     actions = ("deactivate", "reactivate")
 
-    @admin.display(description="name")
-    def full_name(self, host: Host) -> str:
-        return host.get_full_name() or NOTHING
+    full_name = column("name", lambda host: host.get_full_name() or NOTHING)
 
     @badge(description="state", colours=STATE_COLOURS)
     def state(self, host: Host) -> tuple[str, str]:
         return host_state(host)
 
-    @admin.display(description="lifetime")
-    def lifetime(self, host: Host) -> str:
-        score = score_of(host)
-        return format_number(score.lifetime) if score else "0"
-
-    @admin.display(description="weekly")
-    def weekly(self, host: Host) -> str:
-        score = score_of(host)
-        return f"{score.weekly:,} ({format_week(score.week_start)})" if score else "none yet"
-
-    @admin.display(description="daily")
-    def daily(self, host: Host) -> str:
-        score = score_of(host)
-        return f"{score.daily:,} ({score.daily_date})" if score else "none yet"
+    lifetime = column(
+        "lifetime", lambda host: format_number(getattr(score_of(host), "lifetime", 0))
+    )
+    weekly = column("weekly", lambda host: format_weekly(score_of(host)))
+    daily = column("daily", lambda host: format_daily(score_of(host)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Host | None = None) -> bool:
         """Hosts are never deleted: one that leaves gets a last day."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from rewards.admin.formatting import format_datetime, format_duration, format_rule_period, link
 from rewards.admin.hosts.page import explain_url
+from rewards.admin.rules.cards import pays
 from rewards.choices import RULE_TYPE_SPECS
 from rewards.engine.business_days import FIRST_DAY, LAST_DAY, ONE_DAY
 from rewards.models import DailyActivity, Host
@@ -73,8 +74,7 @@ def _details(rule: RuleExplanation) -> list[tuple[str, Any]]:
     version, award, run = rule.version, rule.award, rule.run
     details: list[tuple[str, Any]] = []
     if version is not None:
-        pays = f"{version.asks} for {count(version.points, 'point')}"
-        text = f"{pays if version.is_active else 'paused'}, from {version.starts_on}"
+        text = f"{pays(version) if version.is_active else 'paused'}, from {version.starts_on}"
         details.append(("Version in force", link(text, "rewards_rewardrule_change", version.pk)))
     if award is not None:
         text = f"{count(award.points, 'point')}, written at {format_datetime(award.created_at)}"

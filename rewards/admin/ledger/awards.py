@@ -6,10 +6,10 @@ from django.contrib import admin, messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
-from django.utils.safestring import SafeString
 from import_export.fields import Field
 from import_export.resources import ModelResource
 
+from rewards.admin.big_list import column
 from rewards.admin.day_filter import DayRangeFilter
 from rewards.admin.export import export_limit_error, streamed_export
 from rewards.admin.formatting import (
@@ -18,10 +18,9 @@ from rewards.admin.formatting import (
     format_measured,
     format_number,
     format_rule_period,
-    host_link,
     link,
 )
-from rewards.admin.host_search import HostSearchAdmin
+from rewards.admin.host_search import HostSearchAdmin, host_column
 from rewards.admin.pages import require
 from rewards.models import ScoreHistory
 
@@ -75,35 +74,26 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
         "written_at",
     )
 
-    @admin.display(description="reference date")
-    def period(self, award: ScoreHistory) -> str:
-        return format_rule_period(award.rule_type, award.reference_date)
-
-    @admin.display(description="host")
-    def host(self, award: ScoreHistory) -> SafeString:
-        return host_link(award.user_id, award.user.external_id)
-
-    @admin.display(description="points")
-    def points_paid(self, award: ScoreHistory) -> str:
-        return format_number(award.points)
-
-    @admin.display(description="counted")
-    def counted(self, award: ScoreHistory) -> str:
-        return format_measured(award.rule_type, award.measured, award.threshold)
-
-    @admin.display(description="rule version")
-    def version(self, award: ScoreHistory) -> SafeString:
-        return link(award.rule, "rewards_rewardrule_change", award.rule_id)
-
-    @admin.display(description="run")
-    def run_link(self, award: ScoreHistory) -> SafeString:
-        period = format_rule_period(award.rule_type, award.reference_date)
-        text = f"{period}, attempt {award.run.attempt}"
-        return link(text, "rewards_awardrun_change", award.run_id)
-
-    @admin.display(description="written at")
-    def written_at(self, award: ScoreHistory) -> str | None:
-        return format_datetime(award.created_at)
+    period = column("reference date", lambda award: _period(award))
+    host = host_column()
+    points_paid = column("points", lambda award: format_number(award.points))
+    counted = column(
+        "counted",
+        lambda award: format_measured(award.rule_type, award.measured, award.threshold),
+    )
+    version = column(
+        "rule version",
+        lambda award: link(award.rule, "rewards_rewardrule_change", award.rule_id),
+    )
+    run_link = column(
+        "run",
+        lambda award: link(
+            f"{_period(award)}, attempt {award.run.attempt}",
+            "rewards_awardrun_change",
+            award.run_id,
+        ),
+    )
+    written_at = column("written at", lambda award: format_datetime(award.created_at))
 
     def get_urls(self) -> list[URLPattern]:
         export = path(
@@ -132,3 +122,7 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
             resource=AwardResource(),
             items=rows,
         )
+
+
+def _period(award: ScoreHistory) -> str:
+    return format_rule_period(award.rule_type, award.reference_date)

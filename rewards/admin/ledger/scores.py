@@ -1,9 +1,10 @@
 """The scores of hosts, for reading only."""
 
 from django.contrib import admin
-from django.utils.safestring import SafeString
 
-from rewards.admin.formatting import format_number, format_week, host_link
+from rewards.admin.big_list import column
+from rewards.admin.formatting import format_daily, format_number, format_weekly
+from rewards.admin.host_search import host_column
 from rewards.admin.ledger.leaderboard import LeaderboardAdmin
 from rewards.models import Score
 
@@ -18,18 +19,7 @@ class ScoreAdmin(LeaderboardAdmin):
     fields = list_display
     readonly_fields = list_display
 
-    @admin.display(description="host")
-    def host(self, score: Score) -> SafeString:
-        return host_link(score.user_id, score.user.external_id)
-
-    @admin.display(description="lifetime")
-    def lifetime_points(self, score: Score) -> str:
-        return format_number(score.lifetime)
-
-    @admin.display(description="weekly")
-    def weekly_points(self, score: Score) -> str:
-        return f"{score.weekly:,} ({format_week(score.week_start)})"
-
-    @admin.display(description="daily")
-    def daily_points(self, score: Score) -> str:
-        return f"{score.daily:,} ({score.daily_date})"
+    host = host_column()
+    lifetime_points = column("lifetime", lambda score: format_number(score.lifetime))
+    weekly_points = column("weekly", format_weekly)
+    daily_points = column("daily", format_daily)

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from rewards.admin.formatting import business_today, format_datetime, format_number
 from rewards.admin.pages import page, require, row_or_404
-from rewards.admin.rules.cards import author, rule_card, rule_cards, summary
+from rewards.admin.rules.cards import author, pays, rule_card, rule_cards, summary
 from rewards.admin.rules.form import RuleForm, initial_values
 from rewards.admin.rules.preview import preview_context
 from rewards.admin.theme import ModelAdmin
@@ -108,6 +108,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
             "rewardrule/withdraw.html",
             title="Withdraw this version?",
             original=version,
+            pays=pays(version),
             version_token=version_token(latest),
         )
 

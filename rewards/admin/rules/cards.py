@@ -4,7 +4,6 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
-from typing import Any
 
 from django.urls import reverse
 
@@ -24,6 +23,18 @@ STATE_COLOURS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VersionEntry:
+    """A version in the history of its rule."""
+
+    version: RewardRule
+    text: str
+    """What it pays, and for what."""
+    days: str
+    written: str
+    """Its state, and when and by whom it was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleCard:
     """One rule type."""
 
@@ -32,10 +43,14 @@ class RuleCard:
     colour: str
     current: RewardRule | None
     """The version in force today, paused or not."""
-    pending: list[RewardRule]
+    pays: str
+    """What the version in force pays."""
+    pending: list[VersionEntry]
     """Versions that have not begun, in order."""
-    history: list[dict[str, Any]]
-    """All versions, the latest first, each with its days and its author."""
+    history: list[VersionEntry]
+    """All versions, the latest first."""
+    versions: str
+    """The number of versions."""
     change_url: str
 
 
@@ -52,13 +67,16 @@ def rule_card(rule_type: RuleType, today: date) -> RuleCard:
     return _card(rule_type, list(versions.order_by("-starts_on")), today)
 
 
+def pays(version: RewardRule) -> str:
+    """Return the threshold and the points of a version."""
+    return f"{version.asks} for {count(version.points, 'point')}"
+
+
 def summary(version: RewardRule) -> str:
     """Return the parameters of a version in one line."""
     reason = f"; why: {version.reason}" if version.reason else ""
-    return (
-        f"{version.asks} for {count(version.points, 'point')}, "
-        f"{'active' if version.is_active else 'paused'}, from {version.starts_on}{reason}"
-    )
+    state = "active" if version.is_active else "paused"
+    return f"{pays(version)}, {state}, from {version.starts_on}{reason}"
 
 
 def author(version: RewardRule) -> str:
@@ -70,21 +88,27 @@ def _card(rule_type: RuleType, versions: list[RewardRule], today: date) -> RuleC
     state = _state(current, current, today) if current else "not set up"
     # A version ends on the day before the next one.
     ends = ["open", *(f"{later.starts_on - ONE_DAY}" for later, _ in pairwise(versions))]
+    history = [
+        VersionEntry(
+            version=version,
+            text=pays(version) if version.is_active else f"{pays(version)}, paused",
+            days=f"{version.starts_on} – {end}",  # noqa: RUF001 - a range
+            written=f"{_state(version, current, today)}; by {author(version)} at "
+            f"{format_datetime(version.created_at)}",
+        )
+        for end, version in zip(ends, versions, strict=False)
+    ]
     return RuleCard(
         rule_type=rule_type,
         state=state,
         colour=STATE_COLOURS[state],
         current=current,
-        pending=[version for version in reversed(versions) if version.starts_on > today],
-        history=[
-            {
-                "version": version,
-                "days": f"{version.starts_on} – {end}",  # noqa: RUF001 - a range
-                "written": f"{_history_state(version, current, today)}; by {author(version)} at "
-                f"{format_datetime(version.created_at)}",
-            }
-            for end, version in zip(ends, versions, strict=False)
-        ],
+        pays=f"for {count(current.points, 'point')}"
+        if current and current.is_active
+        else "paused: pays nothing",
+        pending=[entry for entry in reversed(history) if entry.version.starts_on > today],
+        history=history,
+        versions=count(len(history), "version"),
         change_url=f"{reverse('admin:rewards_rewardrule_add')}?rule_type={rule_type}",
     )
 
@@ -95,8 +119,3 @@ def _state(version: RewardRule, current: RewardRule | None, today: date) -> str:
     if version != current:
         return "past"
     return "in force" if version.is_active else "paused"
-
-
-def _history_state(version: RewardRule, current: RewardRule | None, today: date) -> str:
-    state = _state(version, current, today)
-    return state if version.is_active or state == "paused" else f"{state}, paused"

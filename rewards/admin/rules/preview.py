@@ -75,6 +75,7 @@ def _figure(title: str, now: int, then: int) -> dict[str, str]:
 
 
 def _hosts(matching: MatchingHosts) -> dict[str, Any]:
+    more = matching.hosts - len(matching.most_often)
     return {
         "number": count(matching.hosts, "host") if matching.hosts else "",
         "named": format_html_join(
@@ -85,7 +86,7 @@ def _hosts(matching: MatchingHosts) -> dict[str, Any]:
                 for host in matching.most_often
             ),
         ),
-        "more": matching.hosts - len(matching.most_often),
+        "more": f"{more:,}" if more else "",
     }
 
 

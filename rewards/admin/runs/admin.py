@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
+from rewards.admin.big_list import column
 from rewards.admin.day_filter import DayRangeFilter
 from rewards.admin.formatting import (
     format_datetime,
@@ -71,43 +72,24 @@ class RunAdmin(JournalAdmin):
         "events",
     )
 
-    @admin.display(description="reference date")
-    def period(self, run: AwardRun) -> str:
-        return format_period(run.cadence, run.reference_date)
+    period = column("reference date", lambda run: format_period(run.cadence, run.reference_date))
 
     @badge(description="status", colours=STATUS_COLOURS)
     def state(self, run: AwardRun) -> tuple[str, str]:
         return run.status, run.get_status_display()
 
-    @admin.display(description="started at")
-    def started(self, run: AwardRun) -> str | None:
-        return format_datetime(run.started_at)
+    started = column("started at", lambda run: format_datetime(run.started_at))
+    finished = column("finished at", lambda run: format_datetime(run.finished_at) or "not yet")
 
-    @admin.display(description="finished at")
-    def finished(self, run: AwardRun) -> str:
-        return format_datetime(run.finished_at) or "not yet"
+    took = column("took", lambda run: _duration(run))
 
-    @admin.display(description="took")
-    def took(self, run: AwardRun) -> str:
-        if run.finished_at is None:
-            return "not finished"
-        return format_duration(round((run.finished_at - run.started_at).total_seconds()))
-
-    @admin.display(description="hosts evaluated")
-    def hosts(self, run: AwardRun) -> str:
-        return format_number(run.hosts_evaluated)
-
-    @admin.display(description="awards")
-    def award_count(self, run: AwardRun) -> str:
-        return format_number(run.awards)
-
-    @admin.display(description="points")
-    def point_sum(self, run: AwardRun) -> str:
-        return format_number(run.points)
-
-    @admin.display(description="activity counted")
-    def events(self, run: AwardRun) -> str:
-        return f"{count(run.events_seen, 'login or completed call', 'logins and completed calls')}"
+    hosts = column("hosts evaluated", lambda run: format_number(run.hosts_evaluated))
+    award_count = column("awards", lambda run: format_number(run.awards))
+    point_sum = column("points", lambda run: format_number(run.points))
+    events = column(
+        "activity counted",
+        lambda run: count(run.events_seen, "login or completed call", "logins and completed calls"),
+    )
 
     def change_view(
         self,
@@ -119,6 +101,12 @@ class RunAdmin(JournalAdmin):
         run = self.get_object(request, object_id)
         context = ({} if run is None else _run_context(run)) | (extra_context or {})
         return super().change_view(request, object_id, form_url, context)
+
+
+def _duration(run: AwardRun) -> str:
+    if run.finished_at is None:
+        return "not finished"
+    return format_duration(round((run.finished_at - run.started_at).total_seconds()))
 
 
 def _run_context(run: AwardRun) -> dict[str, Any]:
