@@ -39,21 +39,14 @@ MAPS = [
     # module, name, keys
     (choices, "RULE_TYPE_SPECS", set(RuleType)),
     (evaluators, "EVALUATORS", set(RuleType)),
-    (overview, "COLOURS", set(RuleType)),
+    (overview, "RULE_COLOURS", set(RuleType)),
     (verify_rule_types, "DAILY_TYPES", DAILY_TYPES),
     (metrics, "METRIC_SQL", set(Cadence)),
     (run_selectors, "_LOCK_CLASS", set(Cadence)),
     (run_admin, "STATUS_COLOURS", set(RunStatus)),
     (host_explanation, "COLOURS", set(Outcome)),
     (runs_command, "ADVICE", NEEDS_OPERATOR),
-    # Without a colour and a button: nothing is to be done.
-    (run_journal, "STATE_COLOURS", set(PeriodState) - {PeriodState.NO_ACTIVITY}),
-    # What is not worth a word on the overview.
-    (
-        overview,
-        "HEALTH",
-        set(PeriodState) - {PeriodState.NO_ACTIVITY, PeriodState.DONE, PeriodState.RULE_ADDED},
-    ),
+    (run_journal, "STATE_COLOURS", set(PeriodState)),
 ]
 
 METRIC_MAPS = [

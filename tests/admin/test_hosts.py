@@ -8,10 +8,8 @@ from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
-from rewards.admin.hosts.explanation import COLOURS
 from rewards.choices import RuleType, RunTrigger
 from rewards.models import Host
-from rewards.reports.explain.explanation import Outcome
 from tests.admin.conftest import fields, messages, words
 from tests.awards import award_daily, award_weekly
 from tests.factories import (
@@ -398,7 +396,3 @@ def test_a_viewer_sees_no_form(client, viewer, alice):
 
     assert "version_token" not in fields(page)
     assert client.post(host_page(alice), {"first_name": "Alice"}).status_code == 403
-
-
-def test_each_outcome_has_a_colour():
-    assert COLOURS.keys() == set(Outcome)

@@ -5,9 +5,8 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from rewards.admin.runs import journal
-from rewards.admin.runs.admin import STATUS_COLOURS
 from rewards.choices import BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
-from rewards.engine.periods import Period, PeriodState
+from rewards.engine.periods import Period
 from rewards.exceptions import QueueUnreachable
 from rewards.models import AwardBatch, AwardRun, RewardRule, ScoreHistory
 from rewards.services import run_requests, worker_queue
@@ -271,11 +270,6 @@ def test_an_empty_database_has_nothing_to_run(client, login):
 
     assert "No activity yet. Load some with" in page
     assert 'hx-trigger="every 3s"' not in page
-
-
-def test_each_state_and_status_has_a_colour():
-    assert journal.STATE_COLOURS.keys() == set(PeriodState)
-    assert STATUS_COLOURS.keys() == set(RunStatus)
 
 
 def test_the_journal_has_pages(client, login, activity):

@@ -150,7 +150,7 @@ def pages():
     found = {}
     for address in addresses():
         try:
-            response = client.get(address)
+            response = client.get(address, follow=True)
             found[address] = response.status_code
             if getattr(response, "streaming", False):
                 b"".join(response.streaming_content)
