@@ -1,4 +1,4 @@
-"""A wrong environment: the process does not start, and one line names the variable."""
+"""With a wrong setting, the process does not start, and one line names the setting."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def settings_of(monkeypatch):
-    """Return a function that reads the settings in an environment of nothing but its arguments."""
+    """Return a function that reads the settings from its arguments only."""
 
     def read(**environment):
         environment = {name: value for name, value in environment.items() if value is not None}
@@ -33,7 +33,7 @@ def settings_of(monkeypatch):
     return read
 
 
-def test_nothing_set_is_a_trial(settings_of):
+def test_without_settings_it_is_a_trial(settings_of):
     settings = settings_of()
 
     assert settings["DEBUG"] is True
@@ -41,7 +41,7 @@ def test_nothing_set_is_a_trial(settings_of):
     assert settings["REWARDS_TIME_ZONE"] == "UTC"
 
 
-def test_a_database_alone_makes_it_production(settings_of):
+def test_with_a_database_url_it_is_production(settings_of):
     settings = settings_of(**PRODUCTION)
 
     database = settings["DATABASES"]["default"]
@@ -113,7 +113,7 @@ def test_a_database_alone_makes_it_production(settings_of):
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud' is not one of DEBUG, INFO, WARNING, ERROR"),
     ],
 )
-def test_a_wrong_variable_is_named_in_one_line_without_secrets(environment, message, settings_of):
+def test_a_wrong_setting_is_named_without_secrets(environment, message, settings_of):
     with pytest.raises(ImproperlyConfigured) as refusal:
         settings_of(**PRODUCTION | environment)
 
@@ -134,9 +134,7 @@ def test_a_wrong_variable_is_named_in_one_line_without_secrets(environment, mess
         ("EMAIL_URL", "smtp+tls://user:{}@mail.example:587"),
     ],
 )
-def test_a_password_that_is_not_percent_encoded_is_refused_and_not_shown(
-    name, url, password, settings_of
-):
+def test_a_password_without_percent_encoding_is_not_shown(name, url, password, settings_of):
     with pytest.raises(ImproperlyConfigured) as refusal:
         settings_of(**PRODUCTION | {name: url.format(password)})
 
@@ -179,7 +177,7 @@ def test_a_line_end_after_a_value_is_dropped(end, settings_of):
 
 
 @pytest.mark.parametrize("command", ["award_daily", "check", "migrate"])
-def test_a_command_in_a_wrong_environment_ends_with_that_line(command):
+def test_a_command_with_a_wrong_setting_prints_that_line(command):
     process = start(["manage.py", command], REWARDS_TIME_ZONE="Mars/X")
 
     assert finish(process) == (

@@ -1,4 +1,4 @@
-"""A database that is not as it should be: one sentence, the exit code, and a clean next run."""
+"""Errors of the database: one sentence, the exit code, and a rerun that works."""
 
 import re
 import socket
@@ -168,7 +168,7 @@ def test_a_bug_keeps_its_traceback(bug, manage, monkeypatch):
     ],
     ids=lambda words: words[0],
 )
-def test_a_database_without_tables_is_to_be_migrated(words, db, manage, file):
+def test_a_database_without_tables_asks_for_migrate(words, db, manage, file):
     with connection.cursor() as cursor:
         cursor.execute("CREATE SCHEMA nothing")
         cursor.execute("SET LOCAL search_path = nothing")
@@ -179,7 +179,7 @@ def test_a_database_without_tables_is_to_be_migrated(words, db, manage, file):
     assert sentence_of(outcome) == (1, said)
 
 
-def test_a_server_without_a_connection_left_is_tried_again_later(committed, file):
+def test_a_refused_connection_is_named_and_a_rerun_works(committed, file):
     user = "few_connections"
     with another_session() as admin:
         admin.execute(f"CREATE ROLE {user} LOGIN SUPERUSER PASSWORD 'pass-word'")
@@ -222,7 +222,7 @@ ODD_DEFAULTS = {
 }
 
 
-def test_odd_defaults_of_a_database_change_nothing(committed, tmp_path):
+def test_odd_defaults_of_a_database_change_nothing(committed, manage, tmp_path):
     file = tmp_path / "a.csv"
     rows = [f"e{day},u{day % 3},login,2024-03-{day}T23:30:00Z,0\n" for day in range(10, 24)]
     file.write_text("event_id,user_id,kind,occurred_at,duration_seconds\n" + "".join(rows))
@@ -232,6 +232,7 @@ def test_odd_defaults_of_a_database_change_nothing(committed, tmp_path):
         for setting, value in ODD_DEFAULTS.items():
             admin.execute(f"ALTER DATABASE \"{name}\" SET {setting} = '{value}'".encode())
 
+    connection.close()
     for words in (
         ("import_activity", str(file), "--create-hosts"),
         ("award_daily", "--from", "2024-03-10", "--to", "2024-03-23"),
@@ -241,19 +242,18 @@ def test_odd_defaults_of_a_database_change_nothing(committed, tmp_path):
         ("runs",),
         ("verify_ledger",),
     ):
-        outcome = in_a_process(*words)
+        outcome = manage(*words)
         assert outcome[0] == 0, outcome
-    connection.close()
     with connection.cursor() as cursor:
         cursor.execute("SHOW default_transaction_isolation")
         assert cursor.fetchone() == ("read committed",)
-    code, out, err = in_a_process("export_history")
+    code, out, err = manage("export_history")
 
     expected = sorted(f"u{day % 3},DAILY_LOGIN,2024-03-{day},10" for day in range(10, 24))
     assert (code, out.splitlines()[1:], err) == (0, expected, "")
 
 
-def test_a_lock_that_someone_keeps_is_waited_for_and_then_given_up(committed, file):
+def test_a_lock_held_too_long_is_given_up(committed, file):
     words = ("import_activity", str(file), "--create-hosts")
     with another_session() as admin, admin.transaction():
         admin.execute("LOCK TABLE rewards_dailyactivity IN ACCESS EXCLUSIVE MODE")
@@ -267,7 +267,7 @@ def test_a_lock_that_someone_keeps_is_waited_for_and_then_given_up(committed, fi
     assert ActivityEvent.objects.count() == 1
 
 
-def test_a_lock_that_is_let_go_in_time_costs_only_time(committed, file):
+def test_a_lock_released_in_time_only_delays(committed, file):
     words = ("import_activity", str(file), "--create-hosts", "--verbosity", "0")
     with another_session() as admin, another_session() as observer:
         admin.execute("BEGIN")
@@ -283,7 +283,7 @@ def test_a_lock_that_is_let_go_in_time_costs_only_time(committed, file):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("hours", [1, -1])
-def test_a_clock_an_hour_off_is_no_harm_to_days_that_have_ended(hours, manage, monkeypatch):
+def test_a_clock_an_hour_off_does_not_change_closed_days(hours, manage, monkeypatch):
     RewardRuleFactory()
     DailyActivityFactory()
     monkeypatch.setattr(
@@ -299,7 +299,7 @@ def test_a_clock_an_hour_off_is_no_harm_to_days_that_have_ended(hours, manage, m
 
 
 @pytest.mark.django_db
-def test_a_zone_other_than_that_of_the_activity_awards_and_imports_nothing(manage, settings, file):
+def test_another_time_zone_awards_and_imports_nothing(manage, settings, file):
     RewardRuleFactory()
     DailyActivityFactory()
     for hour in range(24):

@@ -44,7 +44,7 @@ def test_the_listener_is_named_by_pid_and_command(host):
     assert "\n" not in name
 
 
-def test_an_unknown_listener_is_another_process():
+def test_an_unknown_listener_has_no_name():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
 

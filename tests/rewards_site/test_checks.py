@@ -9,7 +9,7 @@ from rewards_site.celery import app
 from rewards_site.checks import broker_is_suitable, celery_is_safe
 
 
-def test_the_setup_is_sound():
+def test_the_default_settings_pass():
     assert celery_is_safe() == []
     assert [found for found in run_checks() if found.id.startswith("rewards_site")] == []
 
@@ -17,11 +17,11 @@ def test_the_setup_is_sound():
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        # as long as the timeout: handed out again while it still runs
+        # as long as the timeout: delivered again while it still runs
         ("task_time_limit", 360, "rewards_site.E001"),
         # no limit at all
         ("task_time_limit", None, "rewards_site.E001"),
-        # kombu's own default holds when none is named: an hour
+        # without a value, kombu's default is an hour
         ("broker_transport_options", {}, None),
         ("broker_transport_options", {"visibility_timeout": 300}, "rewards_site.E001"),
         ("accept_content", ["json", "pickle"], "rewards_site.E002"),
@@ -30,16 +30,16 @@ def test_the_setup_is_sound():
         ("enable_utc", False, "rewards_site.E003"),
     ],
 )
-def test_an_unsafe_setup_is_named(name, value, expected, monkeypatch):
+def test_an_unsafe_setting_is_found(name, value, expected, monkeypatch):
     monkeypatch.setitem(app.conf, name, value)
 
     found = celery_is_safe()
 
-    assert [each.id for each in found] == ([expected] if expected else [])
-    assert all(each.hint for each in found)
+    assert [message.id for message in found] == ([expected] if expected else [])
+    assert all(message.hint for message in found)
 
 
-def test_production_without_a_broker_is_warned(settings):
+def test_production_without_a_broker_is_a_warning(settings):
     settings.BROKER_IS_PRIVATE = True
 
     (found,) = broker_is_suitable()
@@ -51,7 +51,7 @@ def test_production_without_a_broker_is_warned(settings):
 @pytest.mark.parametrize(
     ("policy", "expected"), [("noeviction", []), ("allkeys-lru", ["rewards_site.W002"])]
 )
-def test_a_broker_that_drops_messages_is_warned(policy, expected, tmp_path, settings, monkeypatch):
+def test_a_broker_that_evicts_is_a_warning(policy, expected, tmp_path, settings, monkeypatch):
     broker = LocalBroker(tmp_path / "broker")
     settings.BROKER_IS_PRIVATE = False
     monkeypatch.setitem(app.conf, "broker_url", broker.url)
@@ -60,10 +60,10 @@ def test_a_broker_that_drops_messages_is_warned(policy, expected, tmp_path, sett
         connection.default_channel.client.config_set("maxmemory-policy", policy)
         found = broker_is_suitable()
 
-    assert [each.id for each in found] == expected
+    assert [message.id for message in found] == expected
 
 
-def test_a_broker_out_of_reach_is_no_finding(tmp_path: Path, settings, monkeypatch):
+def test_an_unreachable_broker_is_no_finding(tmp_path: Path, settings, monkeypatch):
     settings.BROKER_IS_PRIVATE = False
     monkeypatch.setitem(app.conf, "broker_url", LocalBroker(tmp_path).url)
 

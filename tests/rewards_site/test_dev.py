@@ -1,4 +1,4 @@
-"""`manage.py dev`, started and stopped as a person does it."""
+"""`manage.py dev`, as a person starts and stops it."""
 
 import os
 import re
@@ -79,27 +79,40 @@ def descendants(process: int) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("options", "stop", "code"),
-    [([], signal.SIGINT, 130), (["--noreload"], signal.SIGTERM, 143)],
-)
-def test_everything_starts_serves_and_stops_together(options, stop, code, trial):
-    with dev(trial, "--port", "0", *options) as process:
-        output = read_until(process, *READY)
-        url = re.search(r"http://127\.0\.0\.1:\d+/", output)[0]
-        with urlopen(url + "admin/login/") as response:  # noqa: S310 - the match is of http
-            assert response.status == 200
-        started = descendants(process.pid)
-        process.send_signal(stop)
-        rest, _ = process.communicate()
-
-    # broker and its guard; web, perhaps its reloader; worker and its children; beat; their guard
-    assert len(started) >= (8 if options else 9)
-    assert process.returncode == code
+def serve_and_stop(process: subprocess.Popen, stop: signal.Signals) -> tuple[str, set[int]]:
+    """Request a page, then stop `dev`; return all of its output and the pids of its processes."""
+    output = read_until(process, *READY)
+    url, *_ = re.findall(r"http://127\.0\.0\.1:\d+/", output)
+    with urlopen(url + "admin/login/") as response:  # noqa: S310 - the match is of http
+        assert response.status == 200
+    started = descendants(process.pid)
+    process.send_signal(stop)
+    rest, _ = process.communicate()
     assert not any(map(is_running, started))
     assert "Traceback" not in output + rest
+    return output + rest, started
+
+
+def test_everything_starts_serves_and_stops_together(trial):
+    with dev(trial, "--port", "0") as process:
+        output, started = serve_and_stop(process, signal.SIGINT)
+
+    assert process.returncode == 130
+    # broker and its guard; web and its reloader; worker and its two children; beat; their guard
+    assert len(started) >= 9
     assert "`manage.py demo`" in output
     assert all(re.match(r"(dev   |web   |worker|beat  ) \| ", line) for line in output.splitlines())
+
+
+def test_a_named_broker_is_used_instead(trial, tmp_path):
+    named = LocalBroker(tmp_path / "named")
+    options = ["--port", "0", "--noreload"]
+    with named.running(), dev(trial, *options, CELERY_BROKER_URL=named.url) as process:
+        output, started = serve_and_stop(process, signal.SIGTERM)
+
+    assert process.returncode == 143
+    assert len(started) == 6
+    assert f"Connected to {named.url}" in output
 
 
 def test_if_a_program_dies_it_is_named_and_the_others_stop(trial):
@@ -143,17 +156,6 @@ def test_a_port_in_use_is_refused_at_once_with_its_process(tmp_path):
     assert output.startswith(f"CommandError: Port {port} is in use by process {os.getpid()} (")
     assert output.endswith("). Stop it or choose another port with --port.\n")
     assert not (tmp_path / "trial").exists()
-
-
-def test_a_named_broker_is_used_instead(trial, tmp_path):
-    named = LocalBroker(tmp_path / "named")
-    options = ["--port", "0", "--noreload"]
-    with named.running(), dev(trial, *options, CELERY_BROKER_URL=named.url) as process:
-        output = read_until(process, *READY, r"Connected to")
-        process.terminate()
-        process.communicate()
-
-    assert f"Connected to {named.url}" in output
 
 
 def test_a_second_one_is_refused(trial):

@@ -34,14 +34,14 @@ def attempt(client):
     return log_in
 
 
-def test_too_many_failures_refuse_the_right_password(attempt, victim):
+def test_after_too_many_failures_the_right_password_is_refused(attempt, victim):
     answers = [attempt().status_code for _ in range(LIMIT)]
 
     assert answers == [200] * (LIMIT - 1) + [429]
     assert attempt(RIGHT).status_code == 429
 
 
-def test_the_right_password_in_time_forgets_the_failures(attempt, victim):
+def test_a_sign_in_resets_the_failures(attempt, victim):
     for _ in range(LIMIT - 1):
         attempt()
 
@@ -49,14 +49,14 @@ def test_the_right_password_in_time_forgets_the_failures(attempt, victim):
     assert not AccessAttempt.objects.exists()
 
 
-def test_an_attacker_does_not_lock_the_owner_out_elsewhere(attempt, victim):
+def test_failures_at_one_address_do_not_lock_the_others(attempt, victim):
     for _ in range(LIMIT * NAME_WEIGHT * 2):
         attempt(address="192.0.2.66")
 
     assert attempt(RIGHT, address="198.51.100.7").status_code == 302
 
 
-def test_many_attackers_lock_the_name_for_all_until_it_has_cooled_off(attempt, victim):
+def test_failures_at_many_addresses_lock_the_name_for_a_while(attempt, victim):
     for host in range(NAME_WEIGHT):
         for _ in range(LIMIT):
             attempt(address=f"192.0.2.{host + 1}")
@@ -70,7 +70,7 @@ def test_many_attackers_lock_the_name_for_all_until_it_has_cooled_off(attempt, v
     assert (locked.status_code, cooled.status_code) == (429, 302)
 
 
-def test_knocking_on_a_locked_door_does_not_keep_it_locked(attempt, victim):
+def test_attempts_during_a_lock_do_not_prolong_it(attempt, victim):
     for _ in range(LIMIT):
         attempt()
     before = AccessAttempt.objects.get().attempt_time
@@ -80,16 +80,16 @@ def test_knocking_on_a_locked_door_does_not_keep_it_locked(attempt, victim):
     assert AccessAttempt.objects.get().attempt_time == before
 
 
-def test_the_unknown_learn_nothing_from_the_answer(attempt, victim):
+def test_the_response_does_not_tell_whether_a_name_exists(attempt, victim):
     known = [attempt() for _ in range(LIMIT)]
     unknown = [attempt(name="nobody") for _ in range(LIMIT)]
 
-    assert [each.status_code for each in known] == [each.status_code for each in unknown]
+    assert [page.status_code for page in known] == [page.status_code for page in unknown]
     assert known[-1].content == unknown[-1].content
     assert b"victim" not in known[-1].content
 
 
-def test_another_address_made_up_does_not_help(attempt, victim):
+def test_a_forged_address_does_not_avoid_the_lock(attempt, victim):
     for n in range(LIMIT):
         attempt(**{"X-Forwarded-For": f"203.0.113.{n}"})
 
@@ -99,7 +99,7 @@ def test_another_address_made_up_does_not_help(attempt, victim):
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "expected"),
     [
-        # Nobody stands in front: whatever the header says is the client's own invention.
+        # No proxy: the client may have forged the header.
         (0, "203.0.113.1", "192.0.2.1"),
         # One proxy: it wrote the last entry, and the client the one before.
         (1, "203.0.113.1, 198.51.100.1", "198.51.100.1"),
@@ -109,11 +109,11 @@ def test_another_address_made_up_does_not_help(attempt, victim):
         (2, "203.0.113.1", "192.0.2.1"),
         # IPv6 is an address too.
         (1, "2001:db8::1", "2001:db8::1"),
-        # Nonsense is none.
+        # Not an address.
         (1, "' OR 1=1--", None),
     ],
 )
-def test_an_address_is_believed_only_from_our_own_proxies(settings, proxies, forwarded, expected):
+def test_only_our_own_proxies_are_trusted_for_an_address(settings, proxies, forwarded, expected):
     settings.TRUSTED_PROXIES = proxies
     request = RequestFactory().get(
         "/", REMOTE_ADDR="192.0.2.1", headers={"X-Forwarded-For": forwarded}

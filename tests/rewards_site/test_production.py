@@ -23,7 +23,7 @@ def run(*arguments):
     )
 
 
-def test_the_deployment_check_has_nothing_to_say():
+def test_the_deployment_check_finds_nothing():
     done = run("manage.py", "check", "--deploy", "--fail-level", "WARNING")
 
     assert (done.returncode, done.stdout) == (
@@ -45,7 +45,7 @@ print(json.dumps(plain))
 
 
 @pytest.mark.parametrize("cookie", ["SESSION", "CSRF"])
-def test_cookies_are_for_this_host_over_tls_and_for_no_script(production, cookie):
+def test_cookies_need_tls_and_are_hidden_from_scripts(production, cookie):
     assert production[f"{cookie}_COOKIE_NAME"].startswith("__Host-")
     assert production[f"{cookie}_COOKIE_SECURE"] is True
     assert production[f"{cookie}_COOKIE_HTTPONLY"] is True
@@ -60,6 +60,6 @@ def test_everything_goes_over_tls(production):
     assert production["SECURE_HSTS_SECONDS"] == 31_536_000
 
 
-def test_no_forwarded_address_is_believed_unless_told_to(production):
+def test_forwarded_addresses_are_not_trusted_by_default(production):
     assert production["TRUSTED_PROXIES"] == 0
     assert "SECURE_PROXY_SSL_HEADER" not in production

@@ -33,7 +33,7 @@ def pass_time(monkeypatch):
     return pass_time
 
 
-def test_a_busy_session_is_renewed_but_ends_after_a_working_day(client, person, pass_time):
+def test_a_session_in_use_is_renewed_up_to_its_maximum_age(client, person, pass_time):
     answers = []
     for _ in range(30):
         answers.append(client.get(INDEX).status_code)
@@ -43,7 +43,7 @@ def test_a_busy_session_is_renewed_but_ends_after_a_working_day(client, person, 
     assert client.get(INDEX).status_code == 302
 
 
-def test_a_session_is_saved_once_a_minute_at_most(client, person, pass_time):
+def test_a_session_is_saved_at_most_once_a_minute(client, person, pass_time):
     def saves():
         with CaptureQueriesContext(connection) as queries:
             client.get(INDEX)
@@ -61,21 +61,21 @@ def test_an_idle_session_lasts_half_an_hour(client, person):
     assert client.session.get_expiry_age() == settings.SESSION_COOKIE_AGE == 1800
 
 
-def test_a_new_password_ends_the_sessions_that_the_old_one_began(client, person):
+def test_a_new_password_ends_older_sessions(client, person):
     person.set_password("another horse battery")
     person.save()
 
     assert client.get(INDEX).status_code == 302
 
 
-def test_who_is_disabled_is_out_at_once(client, person):
+def test_a_deactivated_user_is_signed_out_at_once(client, person):
     person.is_active = False
     person.save()
 
     assert client.get(INDEX).status_code == 302
 
 
-def test_a_cookie_is_worth_nothing_after_logging_out(client, person):
+def test_a_cookie_is_invalid_after_signing_out(client, person):
     client.get(INDEX)
     cookie = client.cookies[settings.SESSION_COOKIE_NAME].value
 

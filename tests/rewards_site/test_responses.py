@@ -1,4 +1,4 @@
-"""What every answer carries, whatever its status, and the pages of those that went wrong."""
+"""The headers of every response, and the error pages."""
 
 import logging
 
@@ -24,13 +24,13 @@ POLICY = {
 
 
 @pytest.fixture
-def answer(db, monkeypatch):
-    """Return an answer of a status."""
+def respond(db, monkeypatch):
+    """Return a function that requests a page with a status."""
 
-    def break_down(*args, **kwargs):
+    def fail(*args, **kwargs):
         raise RuntimeError("SELECT secret FROM /srv/place")
 
-    monkeypatch.setattr(RedirectView, "get", break_down)
+    monkeypatch.setattr(RedirectView, "get", fail)
     client = Client(raise_request_exception=False)
     client.force_login(StaffFactory(is_superuser=True))
     pages = {
@@ -44,18 +44,18 @@ def answer(db, monkeypatch):
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
-def test_every_answer_says_what_a_browser_may_do_with_it(answer, status):
-    found = answer(status)
+def test_every_response_carries_the_security_headers(respond, status):
+    response = respond(status)
 
-    assert found.status_code == status
+    assert response.status_code == status
     policy = dict(
-        part.strip().split(" ", 1) for part in found["Content-Security-Policy"].split(";")
+        part.strip().split(" ", 1) for part in response["Content-Security-Policy"].split(";")
     )
     assert policy == POLICY
-    assert found["X-Frame-Options"] == "DENY"
-    assert found["X-Content-Type-Options"] == "nosniff"
-    assert found["Referrer-Policy"] == "same-origin"
-    assert found["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Referrer-Policy"] == "same-origin"
+    assert response["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_every_answer_says_what_a_browser_may_do_with_it(answer, status):
         (500, "Something went wrong on our side"),
     ],
 )
-def test_what_went_wrong_has_a_page_of_its_own(answer, status, words):
-    page = answer(status).content.decode()
+def test_each_error_has_its_own_page(respond, status, words):
+    page = respond(status).content.decode()
 
     assert words in page
     assert reverse("admin:index") in page
@@ -76,14 +76,14 @@ def test_what_went_wrong_has_a_page_of_its_own(answer, status, words):
     assert "style=" not in page
 
 
-def test_a_broken_page_tells_nothing_of_the_inside_but_is_logged(answer, caplog):
+def test_a_server_error_shows_no_internals_and_is_logged(respond, caplog):
     with caplog.at_level(logging.ERROR, logger="django.request"):
-        page = answer(500).content.decode()
+        page = respond(500).content.decode()
 
     for secret in ["SELECT", "/srv", "RuntimeError", "rewards_site"]:
         assert secret not in page
     assert "RuntimeError" in caplog.text
 
 
-def test_no_page_of_the_admin_is_kept_by_caches(answer):
-    assert "no-store" in answer(200)["Cache-Control"]
+def test_pages_of_the_admin_are_not_cached(respond):
+    assert "no-store" in respond(200)["Cache-Control"]
