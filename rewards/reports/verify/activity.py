@@ -90,11 +90,11 @@ _WINDOWS = """
         AS day (date, starts_at, ends_at)
 """
 
-# While these constraints are unchanged and valid, no event has to be inspected for its duration
-# and ids.
+# While these constraints are unchanged, no event has to be inspected for its duration and ids. The
+# definition of one that is not validated ends in NOT VALID.
 _CONSTRAINTS = """
     SELECT count(*) = 2 AS are_valid FROM pg_constraint
-    WHERE conrelid = 'rewards_activityevent'::regclass AND convalidated
+    WHERE conrelid = 'rewards_activityevent'::regclass
     AND pg_get_constraintdef(oid) IN (
         'CHECK (((duration_seconds >= 0) AND (duration_seconds <= 86400)))',
         'CHECK (((NOT ((event_id)::text = ''''::text)) AND (NOT ((source)::text = ''''::text))))')
