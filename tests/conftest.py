@@ -16,13 +16,13 @@ from tests.settings import resources
 
 pytest_plugins = ["tests.fault_table"]
 
-# A plain run is the same every time; HYPOTHESIS_PROFILE=nightly looks further, elsewhere each time.
-PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+# A plain run is deterministic; HYPOTHESIS_PROFILE=nightly searches longer, with new seeds.
+NO_DEADLINE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 hypothesis.register_profile(
-    "ci", derandomize=True, max_examples=8, stateful_step_count=15, **PATIENT
+    "ci", derandomize=True, max_examples=8, stateful_step_count=15, **NO_DEADLINE
 )
 hypothesis.register_profile(
-    "nightly", max_examples=2_000, stateful_step_count=40, print_blob=True, **PATIENT
+    "nightly", max_examples=2_000, stateful_step_count=40, print_blob=True, **NO_DEADLINE
 )
 hypothesis.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
@@ -76,7 +76,7 @@ def migrated_database(django_db_blocker: DjangoDbBlocker, worker_id: str) -> Ite
 def committed(
     migrated_database: str, django_db_blocker: DjangoDbBlocker, worker_id: str
 ) -> Iterator[None]:
-    """A migrated database of the test's own, where other processes see what it writes."""
+    """A migrated database for this test alone, in which other processes see what it writes."""
     name = f"rewards_committed_{worker_id}"
     with django_db_blocker.unblock(), own_database(name, template=migrated_database):
         yield

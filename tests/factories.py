@@ -1,4 +1,4 @@
-"""Rows that are valid and boring unless a test says otherwise."""
+"""Valid rows with plain values, unless a test overrides them."""
 
 from datetime import UTC, date, datetime
 
@@ -19,7 +19,7 @@ from rewards.models import (
 )
 
 A_MONDAY = date(2026, 11, 16)
-"""The day on which things happen in tests, and its week."""
+"""The default day of tests, and the Monday of their week."""
 
 
 class HostFactory(factory.django.DjangoModelFactory[Host]):

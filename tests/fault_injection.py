@@ -49,7 +49,7 @@ class Fault:
 
 
 def without_locks(execute: Execute, sql: str, params: Any, many: bool, context: Any) -> Any:
-    """Remove every lock from every statement. What is left has to be safe by itself."""
+    """Remove every lock from every statement. The constraints alone have to be enough."""
     sql = _ADVISORY.sub(r"(num_nulls(\4) = 0)", str(sql))
     return execute(_ROW.sub("", sql), params, many, context)
 

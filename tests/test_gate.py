@@ -22,7 +22,7 @@ def test_each_part_of_the_gate_is_part_of_a_job():
     assert sorted(" ".join(jobs).split()) == sorted(default_parts())
 
 
-def test_the_gate_runs_each_marker_that_a_plain_pytest_leaves_out():
+def test_the_gate_runs_what_a_plain_pytest_leaves_out():
     options = PYPROJECT["tool"]["pytest"]["ini_options"]["addopts"]
     left_out = set(re.findall(r"not (\w+)", " ".join(options)))
 

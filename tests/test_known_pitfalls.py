@@ -1,4 +1,4 @@
-"""What earlier systems of this kind got wrong, one test each (see docs/architecture.md)."""
+"""Bugs of similar systems, one test each."""
 
 import signal
 from datetime import UTC, date, datetime, timedelta
@@ -35,7 +35,7 @@ from tests.processes import (
 
 NOW = datetime(2026, 12, 1, 3, tzinfo=UTC)
 
-# Commands evaluate by the real clock, so what processes work on has long been over.
+# Processes use the real clock, so their day has to be in the past.
 LONG_AGO = date(2024, 9, 2)
 
 
@@ -195,7 +195,7 @@ def test_a_second_weekly_run_keeps_the_week():
 
 @pytest.mark.django_db
 def test_a_week_is_named_by_its_monday_everywhere():
-    """Also over the turn of the year, where week numbers of years part ways."""
+    """Also across a new year, where week numbers restart."""
     monday = date(2025, 12, 29)
     RewardRuleFactory(starts_on=monday - ONE_DAY)
     RewardRuleFactory(
@@ -218,12 +218,12 @@ def test_a_week_is_named_by_its_monday_everywhere():
 
 @pytest.mark.django_db
 def test_a_host_that_left_earns_no_week():
-    """Five days of activity are enough, but who leaves on Saturday is not there on Sunday."""
+    """Five active days are enough, but a host that left on Saturday is not eligible on Sunday."""
     RewardRuleFactory(rule_type=RuleType.WEEKLY_CONSISTENCY, threshold=5, points=100)
     saturday, sunday = week_days(A_MONDAY)[5:]
-    stayed, gone = HostFactory(left_on=sunday), HostFactory(left_on=saturday)
+    stayed, left = HostFactory(left_on=sunday), HostFactory(left_on=saturday)
     for day in week_days(A_MONDAY)[:5]:
-        for host in (stayed, gone):
+        for host in (stayed, left):
             DailyActivityFactory(user=host, date=day)
 
     award_week()
@@ -290,7 +290,7 @@ def test_a_late_run_evaluates_its_own_day():
     assert ledger() == [(host.pk, "DAILY_LOGIN", A_MONDAY, 10)]
 
 
-# --- Rules that pay what nobody meant ----------------------------------------------------------
+# --- Rules that pay by accident ----------------------------------------------------------------
 
 
 @pytest.mark.django_db

@@ -117,7 +117,7 @@ def test_award_batches_needs_no_broker(activity, monkeypatch, caplog):
     assert caplog.messages == ["The broker cannot be reached."]
 
 
-def test_award_batches_of_a_run_that_is_gone(messages):
+def test_award_batches_of_a_run_that_does_not_exist(messages):
     tasks.award_batches(0)
 
     assert messages == []

@@ -24,7 +24,7 @@ def roles(db):
 
 @pytest.fixture
 def login(client, roles):
-    """Log a new member of staff in, by the name of a role, and return them."""
+    """Return a function that signs in a new member of staff with a role."""
 
     def login_as(role):
         person = StaffFactory(is_superuser=role == "superuser")

@@ -87,7 +87,7 @@ QUERIES = {
 
 
 def fill(hosts):
-    """Let so many more hosts be active on a Monday, and award it."""
+    """Make more hosts active on a Monday, and award it."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -112,7 +112,7 @@ def fill(hosts):
 
 
 def add_history(host, days):
-    """Add so many earlier days with activity of `host` and a run, rule versions and failures."""
+    """Add earlier days with activity of `host` and a run, rule versions and failures."""
     earlier = [A_MONDAY - timedelta(days=n) for n in range(1, days + 1)]
     DailyActivity.objects.bulk_create(
         DailyActivity(user=host, date=day, logins=1) for day in earlier

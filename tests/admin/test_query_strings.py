@@ -1,4 +1,4 @@
-"""What an address cannot reach: other columns, other orders, other rows."""
+"""URL parameters do not reach other columns, orders or rows."""
 
 import pytest
 from django.contrib import admin

@@ -1,4 +1,4 @@
-"""Who may open which page of the admin, and who may do what there."""
+"""The pages and actions that each role may use."""
 
 import copy
 from datetime import date
@@ -139,7 +139,7 @@ ACTIONS = {
         for action in ("add", "change", "delete")
     },
 }
-"""What is done by sending a form: where, with what, and who may. Each leaves one log entry."""
+"""An action: its page, its form, and the roles that may do it. Each leaves one log entry."""
 
 
 @pytest.fixture

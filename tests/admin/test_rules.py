@@ -137,7 +137,7 @@ def test_a_reason_is_escaped(client, editor):
 # --- The form
 
 
-def test_the_form_begins_with_the_latest_version_from_tomorrow_on(client, editor):
+def test_the_form_begins_with_the_latest_version_from_tomorrow(client, editor):
     RewardRuleFactory(rule_type=AUDIO, threshold=5, points=50, is_active=False, reason="A trial")
 
     page = client.get(change_page())
@@ -383,7 +383,7 @@ def test_a_version_changed_since_the_question_is_not_withdrawn(client, login):
     assert len(log()) == 1
 
 
-def test_a_version_that_began_since_the_question_is_not_withdrawn(client, editor, monkeypatch):
+def test_a_version_that_has_begun_since_is_not_withdrawn(client, editor, monkeypatch):
     pending = RewardRuleFactory(rule_type=AUDIO, starts_on=TOMORROW)
     question = fields(client.get(version_page(pending, "delete")))
 

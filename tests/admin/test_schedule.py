@@ -8,13 +8,13 @@ from tests.admin.conftest import fields
 
 @pytest.fixture
 def schedule(db):
-    # The one of the migration, unless a transactional test has flushed it away.
+    # The row of the migration may have been flushed by a transactional test.
     interval, _ = IntervalSchedule.objects.get_or_create(every=5, period=IntervalSchedule.MINUTES)
     return Schedule.objects.create(name="a tick", task="award_due", interval=interval)
 
 
 def save(client, schedule, **values):
-    """Save the form with so many changes; None leaves a field out."""
+    """Save the form with changes; None leaves a field out."""
     address = reverse("admin:rewards_schedule_change", args=[schedule.pk])
     sent = fields(client.get(address)) | values
     return client.post(address, {name: value for name, value in sent.items() if value is not None})

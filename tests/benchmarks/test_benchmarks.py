@@ -32,7 +32,7 @@ def test_every_part_is_measured(results):
     assert results.keys() >= PARTS.keys()
 
 
-def test_every_variant_writes_the_same_ledger_with_matching_scores(results):
+def test_every_variant_writes_the_same_ledger_and_scores(results):
     variants = results["daily"]["variants"]
 
     assert [name for name, row in variants.items() if not row["is_correct"]] == []

@@ -9,18 +9,18 @@ from django.db import connections
 from django.utils import timezone
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
-"""A Tuesday, three in the morning: when every command of these tests is run."""
+"""A Tuesday at three in the morning: the clock of all commands in these tests."""
 
 
 @pytest.fixture
 def manage(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that does what manage.py does: words in; exit code, output, error out."""
+    """Return a function that runs a command like manage.py: exit code, output, error output."""
     monkeypatch.setattr(timezone, "now", lambda: NOW)
-    # Everything is set up already; again would write the log to this test's error output.
+    # Django is set up already; a second setup would log to this test's error output.
     monkeypatch.setattr(django, "setup", lambda: None)
-    # A command closes its connections as it ends: here, the one with the test's transaction.
+    # Commands close their connections: here, the one with the test's transaction.
     monkeypatch.setattr(connections, "close_all", lambda: None)
 
     def run(*words: object) -> tuple[int, str, str]:

@@ -322,7 +322,7 @@ def test_data_of_another_version_is_refused_with_both_versions(folder):
         LocalDatabase(folder).ensure_running()
 
 
-def test_an_unrelated_folder_named_cluster_is_neither_used_nor_removed(folder):
+def test_an_unrelated_folder_named_cluster_is_left_alone(folder):
     (folder / "cluster").mkdir()
     (folder / "cluster" / "theirs").write_text("kept")
 

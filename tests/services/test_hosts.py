@@ -166,7 +166,7 @@ def test_deactivation_keeps_an_earlier_and_a_later_last_day():
     }
 
 
-def test_reactivation_clears_last_days_and_returns_what_they_were():
+def test_reactivation_clears_last_days_and_returns_them():
     active, left, other = (HostFactory(left_on=day) for day in (None, MONDAY, MONDAY))
 
     changed = hosts.reactivate(hosts=[active.pk, left.pk])

@@ -194,7 +194,7 @@ def test_the_same_values_from_another_day_are_a_new_version():
 
 
 @pytest.mark.parametrize("starts_on", [TODAY, date(2026, 11, 23)])
-def test_a_version_that_has_begun_is_neither_changed_nor_withdrawn(starts_on):
+def test_a_version_that_has_begun_is_never_changed(starts_on):
     begun = RewardRuleFactory(starts_on=starts_on)
 
     for attempt in (change, lambda rule: rules.withdraw(rule=rule, today=TODAY)):
@@ -214,7 +214,7 @@ def test_a_version_is_pending_until_the_day_before_its_first_day():
     assert not RewardRule.objects.exists()
 
 
-def test_a_pending_version_is_not_moved_into_a_period_that_is_awarded():
+def test_a_pending_version_is_not_moved_into_an_awarded_period():
     award = ScoreHistoryFactory(reference_date=A_MONDAY)
     pending = RewardRuleFactory(starts_on=TOMORROW)
 
