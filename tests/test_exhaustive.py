@@ -91,10 +91,7 @@ def test_no_other_map_is_keyed_by_an_enumeration():
             continue
         module = importlib.import_module(info.name)
         for name, value in vars(module).items():
-            is_keyed = (
-                isinstance(value, Mapping) and value and all(isinstance(k, Enum) for k in value)
-            )
-            if is_keyed and _is_defined_in(module, name):
+            if _is_keyed_by_enumeration(value) and _is_defined_in(module, name):
                 found.add((info.name, name))
 
     assert found == listed

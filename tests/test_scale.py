@@ -1,4 +1,4 @@
-"""Many hosts: one command, in memory and work for each batch that do not grow with them."""
+"""Many hosts: memory and work per batch do not grow with their number."""
 
 from datetime import timedelta
 
@@ -66,13 +66,13 @@ def test_a_batch_reads_its_own_hosts_only(days):
     )
 
     assert hosts == 100
-    assert _most_rows_read(plan) == 100
+    assert _max_rows_read(plan) == 100
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("days", [1, 7])
 def test_a_batch_of_a_day_without_statistics_is_not_quadratic(days):
-    """A day is awarded right after it, and many may have left since the users were looked at."""
+    """Runs follow right after a day, before ANALYZE has seen its rows or that many hosts left."""
     with connection.cursor() as cursor:
         cursor.execute(MANY_HOSTS, {"hosts": 2_000, "day": LONG_AGO})
         cursor.execute("ANALYZE rewards_user, rewards_dailyactivity")
@@ -97,7 +97,7 @@ def test_a_batch_of_a_day_without_statistics_is_not_quadratic(days):
 
 
 def _explained(*, days, id_range):
-    """Return how many hosts a batch of `id_range` has facts of, and the plan of the query."""
+    """Return the number of hosts with facts in `id_range`, and the plan of the query."""
     with CaptureQueriesContext(connection) as captured:
         facts = users_by_facts(days=days, id_range=id_range)
         with connection.cursor() as cursor:
@@ -107,7 +107,7 @@ def _explained(*, days, id_range):
 
 
 def _work(node):
-    """Return how many rows all nodes of a plan looked at together, kept or not."""
+    """Return the number of rows that all nodes of a plan read, kept or not."""
     rows = sum(
         node.get(name, 0)
         for name in ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
@@ -115,7 +115,7 @@ def _work(node):
     return rows * node["Actual Loops"] + sum(map(_work, node.get("Plans", [])))
 
 
-def _most_rows_read(node):
-    """Return the most rows that any one node of a plan looked at, kept or not."""
+def _max_rows_read(node):
+    """Return the largest number of rows that one node of a plan read, kept or not."""
     own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    return max([own, *map(_most_rows_read, node.get("Plans", []))])
+    return max([own, *map(_max_rows_read, node.get("Plans", []))])

@@ -1,6 +1,6 @@
 """The engine against its reference: random histories, and histories with the same outcome.
 
-`HYPOTHESIS_PROFILE=nightly pytest tests/model/test_model.py` tries many more, others each time.
+`HYPOTHESIS_PROFILE=nightly pytest tests/model/test_model.py` searches longer, with new seeds.
 """
 
 from datetime import date, timedelta

@@ -64,7 +64,7 @@ class History:
         return branch
 
     def run(self, job, *, crash_at=None):
-        """Run a job on the database; return whether it came to the statement to crash at."""
+        """Run a job on the database; return whether it reached the statement to crash at."""
         with crashing_at(crash_at) as has_crashed:
             if job == "late":
                 engine.ingest([self.late_login], AFTER, self.folder / "activity.csv")
@@ -105,7 +105,7 @@ def crashing_at(statement):
             yield lambda: statement is not None and seen >= statement
     except engine.Crash:
         assert statement is not None
-        # A process that dies has no lock any more, while this session continues.
+        # A crashed process holds no lock, but this session continues.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
 

@@ -72,7 +72,7 @@ def test_one_invalid_row_refuses_the_statement(parents, parent):
 def test_a_referenced_row_is_kept(statement):
     ScoreHistoryFactory()
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE waits for no pending check
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE needs all checks done
 
     with pytest.raises(IntegrityError, match="violates foreign key"):
         execute(statement)

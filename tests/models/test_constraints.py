@@ -350,8 +350,8 @@ def test_every_constraint_has_a_violation_here():
 
 def test_constraints_and_indexes_are_named_for_their_table():
     for model in tables():
-        for each in [*model._meta.constraints, *model._meta.indexes]:
-            assert each.name.startswith(f"rewards_{model._meta.model_name}_"), each.name
+        for named in [*model._meta.constraints, *model._meta.indexes]:
+            assert named.name.startswith(f"rewards_{model._meta.model_name}_"), named.name
 
 
 def test_every_constraint_has_a_message():

@@ -59,7 +59,7 @@ def test_the_orm_refuses_to_change_an_award(award, change):
 )
 def test_the_database_refuses_to_change_an_award(award, statement):
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE waits for no pending check
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # TRUNCATE needs all checks done
 
     with (
         pytest.raises(IntegrityError, match="the ledger is append-only"),
