@@ -251,3 +251,58 @@ def test_documents_name_files_that_exist():
         for name in path.findall(text)
         if not (ROOT / name).exists()
     ] == []
+
+
+# --- Words ------------------------------------------------------------------------------------
+
+REPLACED_WORDS = {
+    "shards?": "batch",
+    "judg(e|es|ed|ing)|judgement": "evaluate",
+    "at hand": "today's, the current one",
+    "whoever": "the person, the process",
+    "luckier": "finished first",
+    "doorbell|bells?|beat rings|rung": "tick, beat enqueues, last run",
+    r"floors?(?!\()": "layer",
+    "doors?": "the ORM, the database",
+    "tak(e|en) away": "export",
+    "parted": "separated",
+    "gone": "deleted, ended, not eligible",
+    "cry|cries": "fail",
+    "mend(s|ed|ing)?": "fix",
+    "anew": "again",
+    "amid": "during",
+    "for ever": "permanently",
+    "lately": "in the last days",
+    "patience": "timeout",
+    "makes no sense": "is invalid",
+    "wants a run": "is due",
+    "comes? forward": "progress",
+}
+"""Words of the glossary's last column and of their kind -> what to write."""
+
+TEXTS = [
+    *("*.md", "docs/*.md", ".ci/*", ".github/**/*.yml", "deploy/*", "pyproject.toml"),
+    *(f"{folder}/**/*.py" for folder in (*APPS, "benchmarks", "tests")),
+    *("templates/**/*.html", "rewards/static/**/*.js", "rewards/static/**/*.css", "*.in"),
+]
+NAMES_OLD_WORDS = {"CHANGELOG.md", "docs/glossary.md", "tests/test_docs.py"}
+
+
+def test_every_text_uses_the_words_of_the_glossary():
+    """Identifiers too: an underscore ends a word."""
+    patterns = {
+        re.compile(rf"(?<![a-z])({words})(?![a-z])", re.I): instead
+        for words, instead in REPLACED_WORDS.items()
+    }
+    files = {path for pattern in TEXTS for path in ROOT.glob(pattern)}
+    names = {str(path.relative_to(ROOT)): path for path in files if path.is_file()}
+    assert len(names) > 300
+
+    assert [
+        f"{name}:{number}: {found[0]!r}; write: {instead}"
+        for name, path in sorted(names.items())
+        if name not in NAMES_OLD_WORDS
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for pattern, instead in patterns.items()
+        if (found := pattern.search(line))
+    ] == []

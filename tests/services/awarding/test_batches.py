@@ -149,7 +149,7 @@ def test_a_conflict_is_retried_and_then_deferred(hosts, evaluation, waits, caplo
 
 
 def test_a_conflict_that_passes_leaves_no_trace(hosts, evaluation, waits):
-    """A batch that waited is claimed anew, and awarded once."""
+    """A batch that waited is claimed again, and awarded once."""
     errors = [database_error(OperationalError, "40P01") for _ in range(4)]
 
     def meet_conflicts(award, id_range):
