@@ -1,13 +1,15 @@
 """Entries of the admin's log: each change with its values before and after."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model, QuerySet
+from django.http import HttpRequest
 
 from rewards.admin.formatting import format_datetime
+from rewards.models import User
 
 
 def describe_changes(changes: Mapping[str, tuple[object, object]]) -> str:
@@ -28,6 +30,16 @@ def describe_form(form: Any) -> str:
             str(form[name].label): (form.initial.get(name), form.cleaned_data[name])
             for name in form.changed_data
         }
+    )
+
+
+def log(request: HttpRequest, rows: Iterable[Model], flag: int, message: str) -> None:
+    """Write an entry for each of `rows`."""
+    LogEntry.objects.log_actions(
+        user_id=cast(User, request.user).pk,
+        queryset=rows,
+        action_flag=flag,
+        change_message=message,
     )
 
 

@@ -1,10 +1,9 @@
 """Hosts: the list, the page of a host, and the explanation of a day."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -32,7 +31,7 @@ from rewards.admin.hosts.page import (
     score_of,
 )
 from rewards.admin.locking import stale_page_error
-from rewards.admin.log import describe_changes
+from rewards.admin.log import describe_changes, log
 from rewards.admin.pages import page, require, row_or_404
 from rewards.admin.theme import badge
 from rewards.engine.business_days import ONE_DAY
@@ -98,7 +97,7 @@ class HostAdmin(BigListAdmin[Host]):
         today = business_today()
         with transaction.atomic():
             changed = hosts.deactivate(hosts=_keys(queryset), last_day=today)
-            _log(request, changed, f"Last day: was none, now {today}.")
+            log(request, changed, CHANGE, f"Last day: was none, now {today}.")
         text = f"{count(len(changed), 'host')} deactivated; the last day is {today}."
         messages.success(request, f"{text} Hosts that have a last day keep it.")
 
@@ -107,7 +106,7 @@ class HostAdmin(BigListAdmin[Host]):
         with transaction.atomic():
             changed = hosts.reactivate(hosts=_keys(queryset))
             for host in changed:
-                _log(request, [host], f"Last day: was {host.left_on}, now none.")
+                log(request, [host], CHANGE, f"Last day: was {host.left_on}, now none.")
         messages.success(request, f"{count(len(changed), 'host')} reactivated.")
 
     # Pages
@@ -223,10 +222,3 @@ def _initial(host: Host) -> dict[str, Any]:
 
 def _keys(queryset: QuerySet[Host]) -> list[int]:
     return list(queryset.values_list("pk", flat=True))
-
-
-def _log(request: HttpRequest, changed: Iterable[Host], message: str) -> None:
-    assert request.user.pk is not None  # noqa: S101 - tells the type checker
-    LogEntry.objects.log_actions(
-        user_id=request.user.pk, queryset=changed, action_flag=CHANGE, change_message=message
-    )

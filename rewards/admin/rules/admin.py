@@ -4,13 +4,14 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
-from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from rewards.admin.formatting import business_today, format_datetime, format_number
+from rewards.admin.log import log
 from rewards.admin.pages import page, require, row_or_404
 from rewards.admin.rules.cards import author, pays, rule_card, rule_cards, summary
 from rewards.admin.rules.form import RuleForm, initial_values
@@ -160,8 +161,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
                     written = rules.change_pending(rule=version, **parameters)
                     message = f"Was: {summary(version)}. Now: {summary(written)}."
                 if form.preview_days is None:
-                    log = self.log_change if version else self.log_addition
-                    log(request, written, message)
+                    log(request, [written], CHANGE if version else ADDITION, message)
                     messages.success(request, f"{rule_type.label}: {summary(written)}.")
         except RuleChanged:
             form.add_error(None, _stale_page_error(rule_type))
@@ -174,12 +174,7 @@ class RuleAdmin(ModelAdmin[RewardRule]):
     def _withdraw(self, request: HttpRequest, version: RewardRule) -> None:
         try:
             with transaction.atomic():
-                LogEntry.objects.log_actions(
-                    user_id=cast(User, request.user).pk,
-                    queryset=[version],
-                    action_flag=DELETION,
-                    change_message=f"Withdrawn: {summary(version)}.",
-                )
+                log(request, [version], DELETION, f"Withdrawn: {summary(version)}.")
                 rules.withdraw(
                     rule=version,
                     today=business_today(),
