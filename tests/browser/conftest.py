@@ -1,4 +1,4 @@
-"""A real browser on the real server, at a time of the tests' own choosing."""
+"""Chromium on a real server, at a time that the tests choose."""
 
 import os
 import shutil
@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from rewards.choices import RuleType
 from tests.factories import (
@@ -26,7 +27,12 @@ from tests.factories import (
 CHROMIUM = shutil.which("chromium")
 
 TUESDAY = datetime(2026, 11, 24, 12, tzinfo=UTC)
-"""When the tests begin."""
+"""The time at which the tests begin."""
+
+TIMEOUT_MS = 120_000
+"""How long a page may take. Far above what the slowest machine needs."""
+
+expect.set_options(timeout=TIMEOUT_MS)
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of the factory
 
@@ -35,55 +41,55 @@ roles_migration = import_module("rewards.migrations.0003_roles_and_schedule")
 
 @pytest.fixture(scope="session")
 def base_url():
-    """Addresses are whole here; the plugin's own fixture is of a kind that pytest deprecates."""
+    """Replace the plugin's fixture, which pytest deprecates; the tests use whole addresses."""
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     if CHROMIUM is None and not os.environ.get("REQUIRE_BROWSER"):
-        pytest.skip("there is no chromium here; set REQUIRE_BROWSER to fail instead")
-    assert CHROMIUM is not None, "REQUIRE_BROWSER is set, and there is no chromium"
-    # As root, chromium starts only without its sandbox; it opens nothing but this server.
+        pytest.skip("Chromium is not installed; set REQUIRE_BROWSER to fail instead")
+    assert CHROMIUM is not None, "REQUIRE_BROWSER is set, but Chromium is not installed"
+    # As root, Chromium starts only without its sandbox. It opens only pages of this server.
     return browser_type_launch_args | {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _loop_of_the_browser():
-    """Let this thread use the database, though the browser's event loop lives in it from now on."""
+def _allow_database_beside_event_loop():
+    """Let this thread use the database although the browser's event loop runs in it."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         yield
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_amiss(page, live_server):
-    """Whatever a test does: no error in the console, and nothing asked of another host."""
-    page.set_default_timeout(10_000)
-    amiss = []
-    page.on("console", lambda said: said.type == "error" and amiss.append(said.text))
-    page.on("pageerror", lambda error: amiss.append(str(error)))
+def _no_browser_errors(page, live_server):
+    """Fail on an error in the console and on a request to another host."""
+    page.set_default_timeout(TIMEOUT_MS)
+    errors = []
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
         "request",
-        lambda asked: (
-            urlsplit(asked.url).netloc != urlsplit(live_server.url).netloc
-            and amiss.append(f"request to {asked.url}")
+        lambda request: (
+            urlsplit(request.url).netloc != urlsplit(live_server.url).netloc
+            and errors.append(f"request to {request.url}")
         ),
     )
     yield
-    assert amiss == []
+    assert errors == []
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """The clock of the server; a test may move it."""
+    """The clock of the server. A test may change it."""
     clock = SimpleNamespace(now=TUESDAY)
     monkeypatch.setattr(timezone, "now", lambda: clock.now)
     return clock
 
 
 @pytest.fixture
-def world(transactional_db):
-    """Two hosts with two weeks of activity that nobody has awarded, and two rules.
+def hosts(transactional_db):
+    """Two hosts with two weeks of activity that is not awarded yet, and two rules.
 
     Ada logs in three times and takes five calls a day, Bea logs in twice.
     """
@@ -104,7 +110,7 @@ def world(transactional_db):
 
 @pytest.fixture
 def visit(page, live_server):
-    """Go to a page of the admin by its name."""
+    """Return a function that opens a page of the admin by its name."""
 
     def visit(name, *args, query=""):
         page.goto(f"{live_server.url}{reverse(f'admin:{name}', args=args)}{query}")
@@ -115,7 +121,7 @@ def visit(page, live_server):
 
 @pytest.fixture
 def menu(page):
-    """Choose a page from the menu."""
+    """Return a function that opens a page from the menu."""
 
     def choose(title):
         page.locator("#nav-sidebar-apps").get_by_text(title, exact=True).click()
@@ -126,7 +132,7 @@ def menu(page):
 
 @pytest.fixture
 def log_in(page, visit):
-    """Log a member of staff in through the form: a superuser, or one of a role."""
+    """Return a function that logs a superuser in, or a member of staff with roles."""
 
     def log_in(*roles):
         person = StaffFactory(is_superuser=not roles)

@@ -1,4 +1,4 @@
-"""Who reaches it, and from where: by keyboard, on a phone, in the dark, each page of it."""
+"""Every page on a phone, in dark and light mode, and by keyboard."""
 
 import pytest
 from playwright.sync_api import expect
@@ -35,32 +35,31 @@ PAGES = [
 
 
 @pytest.fixture
-def everything(world, visit):
-    """All is awarded; return a way to open each page."""
+def open_page(hosts, visit):
+    """Award everything; return a function that opens a page by its name."""
     award_due(now=TUESDAY, trigger="command")
-    about = {
+    objects = {
         "rewardrule": RewardRule.objects.first(),
-        "host": world.ada,
+        "host": hosts.ada,
         "awardrun": AwardRun.objects.first(),
         "scorehistory": ScoreHistory.objects.first(),
     }
 
     def open_page(name):
         model, action = ["", *name.split("_")][-2:]
-        visit(
-            name, *([about[model].pk] if action in {"change", "explain"} and model in about else [])
-        )
+        has_object = action in {"change", "explain"} and model in objects
+        visit(name, *([objects[model].pk] if has_object else []))
 
     return open_page
 
 
-def test_each_page_opens_on_a_phone_without_scrolling_sideways(page, everything, log_in):
+def test_no_page_scrolls_sideways_on_a_phone(page, open_page, log_in):
     page.set_viewport_size({"width": 390, "height": 844})
     log_in()
     too_wide = {}
 
     for name in PAGES:
-        everything(name)
+        open_page(name)
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > 390:
             too_wide[name] = width
@@ -68,7 +67,7 @@ def test_each_page_opens_on_a_phone_without_scrolling_sideways(page, everything,
     assert too_wide == {}
 
 
-def test_the_menu_opens_on_a_phone(page, everything, log_in):
+def test_the_menu_opens_on_a_phone(page, open_page, log_in):
     page.set_viewport_size({"width": 390, "height": 844})
     log_in()
     menu = page.locator("#nav-sidebar-apps")
@@ -86,7 +85,7 @@ def browser_context_args(browser_context_args, request):
 
 
 def brightness(page):
-    """Return how bright the page behind everything is, of 255."""
+    """Return the brightness of the page's background, up to 255."""
     return page.evaluate(
         """() => {
             const canvas = document.createElement("canvas").getContext("2d");
@@ -102,28 +101,29 @@ def brightness(page):
     [({"color_scheme": "dark"}, True), ({"color_scheme": "light"}, False)],
     indirect=["browser_context_args"],
 )
-def test_pages_are_as_dark_as_the_reader_wants_them(page, everything, log_in, is_dark):
+def test_pages_follow_the_color_scheme(page, open_page, log_in, is_dark):
     log_in()
 
     for name in ["index", "rewards_rewardrule_changelist", "rewards_awardrun_journal"]:
-        everything(name)
+        open_page(name)
         assert (brightness(page) < 64) == is_dark, name
 
 
 def focused(page):
-    """Return what the thing with the focus is called; nothing when only the page has it."""
+    """Return the name of the focused element; empty when only the page has the focus."""
     return page.evaluate(
         """() => {
-            const it = document.activeElement;
-            const name = it.getAttribute("aria-label") || it.innerText || it.name || "";
-            return it === document.body ? "" : name;
+            const element = document.activeElement;
+            const label = element.getAttribute("aria-label");
+            const name = label || element.innerText || element.name || "";
+            return element === document.body ? "" : name;
         }"""
     )
 
 
 @pytest.fixture
 def tab_to(page):
-    """Press the tab key until something of a name has the focus."""
+    """Return a function that presses the tab key until an element of a name has the focus."""
 
     def tab_to(name):
         passed = []
@@ -132,12 +132,12 @@ def tab_to(page):
             passed.append(focused(page))
             if name in passed[-1]:
                 return
-        raise AssertionError(f"{name} is not reached: {passed}")
+        raise AssertionError(f"{name} is not reached, only {passed}")
 
     return tab_to
 
 
-def test_a_rule_is_changed_and_a_date_run_by_keyboard_alone(page, world, visit, tab_to):
+def test_a_rule_is_changed_and_a_date_run_by_keyboard(page, hosts, visit, tab_to):
     person = StaffFactory(is_superuser=True)
     visit("login")
     press, write = page.keyboard.press, page.keyboard.type
@@ -173,7 +173,7 @@ def test_a_rule_is_changed_and_a_date_run_by_keyboard_alone(page, world, visit, 
     assert RewardRule.objects.filter(points=15).exists()
 
 
-def test_filters_and_the_way_out_are_reached_by_keyboard(page, world, visit, log_in, tab_to):
+def test_filters_and_log_out_are_reached_by_keyboard(page, hosts, visit, log_in, tab_to):
     person = log_in("Viewer")
     visit("rewards_scorehistory_changelist")
     press = page.keyboard.press
@@ -189,7 +189,7 @@ def test_filters_and_the_way_out_are_reached_by_keyboard(page, world, visit, log
     expect(page.get_by_role("button", name="Log out")).to_be_visible()
 
 
-def test_what_has_the_focus_is_seen(page, world, log_in, tab_to):
+def test_the_focused_element_is_visible(page, hosts, log_in, tab_to):
     log_in()
 
     tab_to("Rules")

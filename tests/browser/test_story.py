@@ -1,4 +1,4 @@
-"""The daily life of the admin, from a thought to the answer to a host."""
+"""The work of the admins, from a changed rule to the explanation for a host."""
 
 import csv
 from datetime import timedelta
@@ -12,10 +12,8 @@ TODAY = TUESDAY.date()
 TOMORROW = TODAY + timedelta(days=1)
 
 
-def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
-    page, world, visit, log_in, menu, clock
-):
-    # A rule is thought about, looked at beforehand, and changed from tomorrow on.
+def test_a_changed_rule_takes_effect_pays_and_is_explained(page, hosts, visit, log_in, menu, clock):
+    # A rule is previewed, and changed from tomorrow on.
     log_in("Rule editor", "Operator")
     menu("Rules")
     card = page.locator("section", has=page.get_by_role("heading", name="Daily login"))
@@ -32,8 +30,8 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
     expect(card).to_contain_text(f"{TOMORROW}")
     expect(card).to_contain_text("1 login a day")
 
-    # Days go by.
-    for host, logins in ((world.ada, 3), (world.bea, 2)):
+    # Two days pass.
+    for host, logins in ((hosts.ada, 3), (hosts.bea, 2)):
         for day in (TODAY, TOMORROW):
             DailyActivityFactory(user=host, date=day, logins=logins)
     clock.now = TUESDAY + timedelta(days=2)
@@ -43,17 +41,17 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
     expect(card).to_contain_text("3 logins a day")
     expect(card).to_contain_text("for 20 points")
 
-    # The day before the change and its first one are run.
+    # The day before the change and the first day of the change are run.
     menu("Runs")
-    for day, said in (
+    for day, text in (
         (TODAY, "20 points in 2 new awards"),
         (TOMORROW, "20 points in 1 new award"),
     ):
         page.get_by_label("Date").fill(f"{day}")
         page.get_by_role("button", name="Run this date").click()
-        expect(page.get_by_text(f"{day}: {said}")).to_be_visible()
+        expect(page.get_by_text(f"{day}: {text}")).to_be_visible()
 
-    # Ada's page has the award.
+    # The page of Ada shows the award.
     menu("Hosts")
     page.get_by_role("searchbox").or_(page.locator("#searchbar")).first.fill("ada")
     page.keyboard.press("Enter")
@@ -62,13 +60,13 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
     row = month.get_by_role("row", name=f"{TOMORROW}")
     expect(row).to_contain_text("20")
 
-    # Bea asks why she has none.
-    visit("rewards_host_explain", world.bea.pk, query=f"?day={TOMORROW}")
+    # The explanation says why Bea has none.
+    visit("rewards_host_explain", hosts.bea.pk, query=f"?day={TOMORROW}")
     expect(page.get_by_text("2 logins (3 needed)")).to_be_visible()
-    visit("rewards_host_explain", world.bea.pk, query=f"?day={TODAY}")
+    visit("rewards_host_explain", hosts.bea.pk, query=f"?day={TODAY}")
     expect(page.locator("#content-main")).to_contain_text("awarded")
 
-    # All of it goes into a spreadsheet.
+    # All awards are exported.
     menu("Awards")
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
@@ -81,7 +79,7 @@ def test_a_rule_is_changed_takes_effect_pays_and_is_explained(
     ]
 
 
-def test_what_is_due_is_run_with_one_button(page, world, log_in, menu):
+def test_one_button_runs_what_is_due(page, hosts, log_in, menu):
     log_in("Operator")
     page.get_by_role("link", name="See the runs").click()
     expect(page.get_by_text("missing").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""What a person may type wrongly, in each form, and what is said beside the field."""
+"""Invalid input in each form, and the message beside the field."""
 
 from playwright.sync_api import expect
 
@@ -8,7 +8,7 @@ from tests.browser.conftest import PASSWORD, TUESDAY
 TODAY = TUESDAY.date()
 
 
-def test_a_wrong_password_is_told_without_saying_what_was_wrong(page, world, visit):
+def test_a_failed_log_in_does_not_say_what_was_wrong(page, hosts, visit):
     visit("login")
     page.get_by_label("Username").fill("nobody")
     page.get_by_label("Password").fill(PASSWORD)
@@ -27,7 +27,7 @@ RULES = [
 ]
 
 
-def test_a_rule_that_makes_no_sense_is_not_written(page, world, visit, log_in):
+def test_an_invalid_rule_is_not_saved(page, hosts, visit, log_in):
     log_in("Rule editor")
 
     for label, typed, message in RULES:
@@ -40,7 +40,7 @@ def test_a_rule_that_makes_no_sense_is_not_written(page, world, visit, log_in):
     assert RewardRule.objects.count() == 2
 
 
-def test_a_day_that_has_not_ended_is_not_run(page, world, visit, log_in):
+def test_a_day_that_has_not_ended_is_not_run(page, hosts, visit, log_in):
     log_in("Operator")
     visit("rewards_awardrun_journal")
 
@@ -51,7 +51,7 @@ def test_a_day_that_has_not_ended_is_not_run(page, world, visit, log_in):
     assert not AwardRun.objects.exists()
 
 
-def test_a_week_is_named_by_its_monday(page, world, visit, log_in):
+def test_a_week_is_named_by_its_monday(page, hosts, visit, log_in):
     log_in("Operator")
     visit("rewards_awardrun_journal")
 
@@ -62,7 +62,7 @@ def test_a_week_is_named_by_its_monday(page, world, visit, log_in):
     expect(page.get_by_text("2026-11-11 is not a Monday; did you mean 2026-11-09?")).to_be_visible()
 
 
-def test_days_of_the_leaderboard_in_reverse_are_refused(page, world, visit, log_in):
+def test_a_reversed_range_of_the_leaderboard_is_refused(page, hosts, visit, log_in):
     log_in("Viewer")
     visit("rewards_score_leaderboard")
 
@@ -73,7 +73,7 @@ def test_days_of_the_leaderboard_in_reverse_are_refused(page, world, visit, log_
     expect(page.get_by_text("2026-11-22 is after 2026-11-16")).to_be_visible()
 
 
-def test_a_host_needs_an_id_that_the_app_can_have(page, world, visit, log_in):
+def test_a_host_needs_a_valid_external_id(page, hosts, visit, log_in):
     log_in("Operator")
     visit("rewards_host_add")
 
@@ -89,9 +89,9 @@ def test_a_host_needs_an_id_that_the_app_can_have(page, world, visit, log_in):
     assert Host.objects.count() == 2
 
 
-def test_the_last_day_of_a_host_is_a_day(page, world, visit, log_in):
+def test_the_last_day_of_a_host_is_a_date(page, hosts, visit, log_in):
     log_in("Operator")
-    visit("rewards_host_change", world.ada.pk)
+    visit("rewards_host_change", hosts.ada.pk)
 
     page.get_by_label("Last day").fill("soon")
     page.get_by_role("button", name="Save", exact=True).click()
@@ -99,9 +99,9 @@ def test_the_last_day_of_a_host_is_a_day(page, world, visit, log_in):
     expect(page.get_by_text("Not a date of the form YYYY-MM-DD: 'soon'.")).to_be_visible()
 
 
-def test_a_day_to_explain_is_a_day(page, world, visit, log_in):
+def test_a_day_to_explain_is_a_date(page, hosts, visit, log_in):
     log_in("Viewer")
-    visit("rewards_host_explain", world.bea.pk)
+    visit("rewards_host_explain", hosts.bea.pk)
 
     page.get_by_label("Another day").fill("yesterday")
     page.get_by_role("button", name="Explain").click()
@@ -109,7 +109,7 @@ def test_a_day_to_explain_is_a_day(page, world, visit, log_in):
     expect(page.get_by_role("alert")).to_contain_text("yesterday")
 
 
-def test_a_host_that_nobody_knows_is_told(page, world, visit, log_in):
+def test_an_unknown_host_is_named(page, hosts, visit, log_in):
     log_in("Viewer")
     visit("rewards_scorehistory_changelist")
 
@@ -119,7 +119,7 @@ def test_a_host_that_nobody_knows_is_told(page, world, visit, log_in):
     expect(page.get_by_text("No host has the external id \u201cnobody\u201d.")).to_be_visible()
 
 
-def test_a_weak_password_is_refused(page, world, visit, log_in):
+def test_a_weak_password_is_refused(page, hosts, visit, log_in):
     log_in()
     visit("rewards_user_add")
 
