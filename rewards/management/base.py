@@ -1,6 +1,7 @@
 """The base class of the commands: report, progress, errors and exit codes."""
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -27,6 +28,8 @@ from rewards.management.database import sentence
 from rewards.wording import count
 
 MAX_DAYS = 400
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def day(text: str, *, first: date = FIRST_DAY) -> date:
@@ -109,9 +112,9 @@ class RewardsCommand(BaseCommand):
             _discard_output()
             sys.exit(128 + signal.SIGPIPE)
         except OSError as error:
-            if error.filename is not None:
+            if error.errno not in DISK_ERRORS or error.filename is not None:
                 raise
-            # Only the output is written without a name. A later flush would fail again.
+            # Files have a name; this is the output. The flush at the end would fail again.
             _discard_output()
             raise CommandError(
                 f"The output cannot be written: {error.strerror}. What was stored is kept; it is "

@@ -1,5 +1,6 @@
 """Output that the terminal or the disk does not take."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -63,3 +64,21 @@ def test_a_full_disk_under_the_output_is_one_sentence(words, committed, tmp_path
     )
     assert done.returncode == 1
     assert ActivityEvent.objects.count() == (words[0] == "import_activity")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(errno.EPERM, "Operation not permitted"),
+        # This file has a name, so it is not the output.
+        OSError(errno.ENOSPC, "No space left on device", "/srv/file"),
+    ],
+)
+def test_other_errors_of_the_system_are_not_taken_for_it(error, manage, monkeypatch):
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    monkeypatch.setattr("rewards.management.commands.runs.Command.handle", fail)
+
+    with pytest.raises(OSError, match=error.strerror):
+        manage("runs")
