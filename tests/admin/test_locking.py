@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule
 
+from rewards.admin.staff import StaffAdmin
 from rewards.models import Schedule, User
 from tests.admin.conftest import fields
 from tests.factories import StaffFactory
@@ -116,6 +117,25 @@ def test_a_sign_in_meanwhile_is_no_conflict_and_is_kept(client, login, person):
 
     person.refresh_from_db()
     assert answer.status_code == 302
+    assert (person.first_name, person.last_login) == ("Cleo", now)
+
+
+def test_a_sign_in_during_the_save_is_kept(client, login, person, monkeypatch):
+    login("superuser")
+    address = reverse("admin:rewards_user_change", args=[person.pk])
+    opened = fields(client.get(address))
+    now, get_object = timezone.now(), StaffAdmin.get_object
+
+    def get_object_and_sign_in(*args):
+        row = get_object(*args)
+        User.objects.filter(pk=person.pk).update(last_login=now)
+        return row
+
+    monkeypatch.setattr(StaffAdmin, "get_object", get_object_and_sign_in)
+
+    client.post(address, opened | {"first_name": "Cleo"})
+
+    person.refresh_from_db()
     assert (person.first_name, person.last_login) == ("Cleo", now)
 
 
