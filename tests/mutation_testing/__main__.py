@@ -21,6 +21,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import psycopg
@@ -29,7 +30,7 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkI
 
 from localservers.postgresql.database import LocalDatabase
 from localservers.temporary import temporary_servers
-from tests.mutation_testing.mutant import OPTIONS, modules
+from tests.mutation_testing.mutant import WITH_DATABASE, modules
 from tests.mutations import PARTS, ROOT
 
 CONFIG = "tests/mutation_testing/cosmic-ray.toml"
@@ -74,7 +75,7 @@ def skip(database: WorkDB, is_skipped: Callable[[MutationSpec], bool]) -> None:
 
 def annotations_of(module: str) -> Iterator[tuple[Position, Position]]:
     """Yield where the type annotations of a module begin and end: they change no result."""
-    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+    for node in ast.walk(ast.parse(Path(module).read_text())):
         for name in ("annotation", "returns"):
             found = getattr(node, name, None)
             if isinstance(found, ast.expr):
@@ -117,7 +118,6 @@ def run(session: Path, scope: str, number: int, seed: int) -> None:
             **os.environ,
             "DATABASE_URL": address,
             "DEBUG": "true",
-            "ORIGINAL": str(ROOT),
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         }
 
@@ -128,17 +128,24 @@ def run(session: Path, scope: str, number: int, seed: int) -> None:
             if code := start(*command).wait():
                 raise RuntimeError(f"{' '.join(command)} ended with {code}.")
 
-        finish("python", "-m", "pytest", *OPTIONS, "--create-db", CREATES_THE_DATABASE)
+        finish("python", "-m", "pytest", *WITH_DATABASE, "--create-db", CREATES_THE_DATABASE)
         server, _, _ = address.rpartition("/")
         with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
             connection.execute("ALTER DATABASE test_rewards RENAME TO rewards_template")
         if not session.exists():
             finish("cosmic-ray", "init", CONFIG, str(session))
             finish("cr-filter-operators", str(session), CONFIG)
-            choose(session, scope, number, seed)
-        for module in sorted({place_of(item)[0] for item in pending(session)}):
-            check = "from tests.mutation_testing.mutant import run_tests; import sys"
-            finish("python", "-c", f"{check}; sys.exit(run_tests({module!r}))")
+            with chdir(copy):
+                choose(session, scope, number, seed)
+        mutant = "import sys; from tests.mutation_testing import mutant"
+        finish("python", "-c", f"{mutant}; mutant.keep_originals()")
+
+        def check(module: str) -> None:
+            finish("python", "-c", f"{mutant}; sys.exit(mutant.run_tests({module!r}))")
+
+        mutated = sorted({place_of(item)[0] for item in pending(session)})
+        for module in mutated:
+            check(module)
         process = start("cosmic-ray", "exec", CONFIG, str(session))
         try:
             while process.poll() is None:
@@ -148,6 +155,8 @@ def run(session: Path, scope: str, number: int, seed: int) -> None:
             process.kill()  # it must not go on after its copy was removed
         if process.wait():
             raise RuntimeError(f"cosmic-ray ended with {process.returncode}.")
+        for module in mutated[-1:]:
+            check(module)  # otherwise tests failed for another reason than their mutant
 
 
 # --- The report -------------------------------------------------------------------------------

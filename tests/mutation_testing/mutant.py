@@ -1,9 +1,10 @@
 """Run the tests of one mutant: `python -m tests.mutation_testing.mutant`, called by Cosmic Ray.
 
-The current folder is a copy of the project that differs from ORIGINAL in one module.
+The current folder is a copy of the project in which one module is mutated.
 """
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,17 +23,12 @@ TESTS = {
     "rewards/services/demo.py": ["tests/commands/test_demo.py"],
 }
 
-OPTIONS = [
-    "-x",
-    "-q",
-    "-n0",
-    "--tb=no",
-    "--reuse-db",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:cacheprovider",
-]
+OPTIONS = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
+WITH_DATABASE = [*OPTIONS, "-n0", "--reuse-db", "-p", "no:randomly"]
+WITHOUT_DJANGO = [*OPTIONS, "-c", os.devnull, "--rootdir=.", "--noconftest"]
+
+ORIGINAL = "original"
+"""A folder with the modules as they were."""
 
 
 def modules() -> list[str]:
@@ -55,20 +51,31 @@ def own_tests(module: str) -> list[str]:
 
 def run_tests(module: str) -> int:
     """Run the tests of a module, up to the first failure; return the exit code of pytest."""
-    if not module.startswith("rewards/engine/"):
-        # A mutant that is stopped may leave anything in its database.
-        server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS test_rewards WITH (FORCE)")
-            connection.execute("CREATE DATABASE test_rewards TEMPLATE rewards_template")
-    return pytest.main([*OPTIONS, *own_tests(module)])
+    if module.startswith("rewards/engine/"):
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        return pytest.main([*WITHOUT_DJANGO, *own_tests(module)])
+    # A mutant that is stopped may leave anything in its database.
+    server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS test_rewards WITH (FORCE)")
+        connection.execute("CREATE DATABASE test_rewards TEMPLATE rewards_template")
+    return pytest.main([*WITH_DATABASE, *own_tests(module)])
+
+
+def keep_originals() -> None:
+    """Keep the modules of the current folder, to tell later which one is mutated."""
+    for package in PACKAGES:
+        shutil.copytree(package, Path(ORIGINAL) / package)
+
+
+def mutated_module() -> str:
+    (module,) = [
+        module
+        for module in modules()
+        if Path(module).read_bytes() != (ORIGINAL / Path(module)).read_bytes()
+    ]
+    return module
 
 
 if __name__ == "__main__":
-    original = Path(os.environ["ORIGINAL"])
-    (mutated,) = [
-        module
-        for module in modules()
-        if Path(module).read_bytes() != (original / module).read_bytes()
-    ]
-    sys.exit(run_tests(mutated))
+    sys.exit(run_tests(mutated_module()))
