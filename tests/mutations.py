@@ -50,6 +50,7 @@ WRITE_BATCH = """\
 PITFALLS = "tests/test_known_pitfalls.py::"
 RACE = f"{PITFALLS}test_a_race_pays_once_without_locks"
 CRASH = f"{PITFALLS}test_a_crash_pays_once"
+VERIFY = ["tests/reports/test_violations.py", "tests/reports/test_verify.py"]
 
 
 class Change(NamedTuple):
@@ -445,7 +446,7 @@ BUGS = [
                 "report.status not in {None, RunStatus.DONE, RunStatus.PARTIAL}",
             )
         ],
-        ["tests/commands/test_runs.py"],
+        ["tests/commands/test_awards.py"],
     ),
     Bug(
         "deactivating overwrites an earlier last day",
@@ -457,6 +458,88 @@ BUGS = [
             )
         ],
         ["tests/services/test_hosts.py"],
+    ),
+    Bug(
+        "the points of a closed run are not compared with the ledger",
+        [
+            Change(
+                "rewards/reports/verify/runs.py",
+                "AND (run.awards, run.points) <> (written.awards, written.points))",
+                "AND run.awards <> written.awards)",
+            )
+        ],
+        VERIFY,
+    ),
+    Bug(
+        "a foreign key that is not validated is no violation",
+        [
+            Change(
+                "rewards/reports/verify/guards.py",
+                "AND (confdeltype NOT IN ('r', 'a') OR NOT convalidated)",
+                "AND confdeltype NOT IN ('r', 'a')",
+            )
+        ],
+        VERIFY,
+    ),
+    Bug(
+        "a week is settled by the events of its Monday",
+        [
+            Change(
+                "rewards/reports/verify/awards.py",
+                "AS monday, events FROM days) AS days\n",
+                "AS monday, events FROM days\n    WHERE extract(isodow FROM date) = 1) AS days\n",
+            )
+        ],
+        VERIFY,
+    ),
+    Bug(
+        "verification misses the awards of a host on its last day",
+        [
+            Change(
+                "rewards/reports/verify/awards.py",
+                "last_eligible_day < last_day",
+                "last_eligible_day <= last_day",
+            )
+        ],
+        VERIFY,
+    ),
+    Bug(
+        "an award with another threshold than its version is no violation",
+        [
+            Change(
+                "rewards/reports/verify/awards.py",
+                "(rule.rule_type, rule.points, rule.threshold)",
+                "(rule.rule_type, rule.points)",
+            ),
+            Change(
+                "rewards/reports/verify/awards.py",
+                "(award_groups.rule_type, award_groups.points, award_groups.threshold)",
+                "(award_groups.rule_type, award_groups.points)",
+            ),
+        ],
+        VERIFY,
+    ),
+    Bug(
+        "scores are repaired without the lock",
+        [
+            Change(
+                "rewards/services/scores.py",
+                "LOCK TABLE rewards_scorehistory, rewards_score IN SHARE ROW EXCLUSIVE MODE",
+                "SELECT 1",
+            )
+        ],
+        ["tests/services/test_scores.py"],
+    ),
+    Bug(
+        "the first week of the ledger is never paid",
+        [
+            Change(
+                "rewards/engine/business_days.py",
+                "FIRST_MONDAY = date(1999, 12, 27)",
+                "FIRST_MONDAY = date(2000, 1, 3)",
+            )
+        ],
+        ["tests/engine/test_business_days.py"],
     ),
 ]
 

@@ -126,6 +126,7 @@ def test_a_period_is_closed_once_it_has_ended_in_the_zone(second, day, week):
     [
         ("", "The date is empty; use YYYY-MM-DD."),
         ("2026-02-30", "No such day: '2026-02-30'."),
+        ("2026-01-32", "No such day: '2026-01-32'."),
         ("2025-02-29", "No such day: '2025-02-29'; 2025 is not a leap year."),
         ("2026-2-3", "Not a date of the form YYYY-MM-DD: '2026-2-3'."),
         ("20260203", "Not a date of the form YYYY-MM-DD: '20260203'."),

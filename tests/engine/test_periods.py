@@ -1,5 +1,6 @@
 """Periods, their states, and which of them are due, as tables."""
 
+from dataclasses import FrozenInstanceError
 from datetime import date, timedelta
 
 import pytest
@@ -79,6 +80,31 @@ def test_a_weekly_period_is_its_seven_days():
     assert (WEEKLY.last_day, str(WEEKLY)) == (SUNDAY, "week 2026-11-16")
 
 
+@pytest.mark.parametrize("period", [WEEKLY, DAILY, daily(3), daily(6)])
+def test_a_period_has_the_monday_of_its_week(period):
+    assert period.monday == MONDAY
+
+
+def test_values_are_made_by_name():
+    with pytest.raises(TypeError):
+        PeriodStatus(DAILY, PeriodState.DONE, 0)
+    with pytest.raises(TypeError):
+        Journal(False, 5, frozenset(), False, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (DAILY, "cadence"),
+        (PeriodStatus(period=DAILY, state=PeriodState.DONE, late=0), "late"),
+        (journal(), "failures"),
+    ],
+)
+def test_values_do_not_change(value, field):
+    with pytest.raises(FrozenInstanceError):
+        setattr(value, field, 0)
+
+
 # --- States -----------------------------------------------------------------------------------
 
 
@@ -123,6 +149,7 @@ def test_no_period_has_ended_on_its_first_day():
         (5, journal(events_seen=None, failures=1), (), PeriodState.RETRY),
         (5, journal(events_seen=None, failures=2), (), PeriodState.RETRY),
         (5, journal(events_seen=None, failures=3), (), PeriodState.FAILED),
+        (5, journal(events_seen=None, failures=4), (), PeriodState.FAILED),
         # Batches deferred by conflicts are retried without limit.
         (5, journal(events_seen=None, is_incomplete=True), (), PeriodState.RETRY),
         # A failure after a done run counts too, and comes before late activity.

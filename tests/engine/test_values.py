@@ -17,6 +17,13 @@ def test_a_rule_does_not_change_during_a_run():
     )
 
 
+def test_values_are_made_by_name():
+    with pytest.raises(TypeError):
+        Rule(1, RuleType.DAILY_LOGIN, 1, 10)
+    with pytest.raises(TypeError):
+        AwardCounts(1, 1)
+
+
 def test_a_host_without_activity_has_facts_of_0():
     assert Facts() == (0, 0, 0, 0)
 

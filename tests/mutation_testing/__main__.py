@@ -52,12 +52,12 @@ Position = tuple[int, int]
 
 def choose(session: Path, scope: str, number: int, seed: int) -> None:
     """Keep the mutants of `scope` in a session: all, or `number` of them at random."""
-    annotations = {module: list(annotations_of(module)) for module in modules()}
+    signatures = {module: list(signatures_of(module)) for module in modules()}
 
     def is_out_of_scope(mutant: MutationSpec) -> bool:
         module = str(mutant.module_path)
         return not module.startswith(PACKAGES[scope]) or any(
-            start <= mutant.start_pos < end for start, end in annotations[module]
+            start <= mutant.start_pos < end for start, end in signatures[module]
         )
 
     with use_db(str(session), WorkDB.Mode.open) as database:
@@ -73,9 +73,16 @@ def skip(database: WorkDB, is_skipped: Callable[[MutationSpec], bool]) -> None:
     database.set_multiple_results(jobs, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
 
 
-def annotations_of(module: str) -> Iterator[tuple[Position, Position]]:
-    """Yield where the type annotations of a module begin and end: they change no result."""
-    for node in ast.walk(ast.parse(Path(module).read_text())):
+def signatures_of(module: str) -> Iterator[tuple[Position, Position]]:
+    """Yield where annotations, and the * before keyword arguments, begin and end in a module.
+
+    They change no result; Cosmic Ray takes them for operators.
+    """
+    lines = Path(module).read_text().splitlines()
+    for row, line in enumerate(lines, start=1):
+        for star in re.finditer(r"\*(?=,)", line):
+            yield (row, star.start()), (row, star.end())
+    for node in ast.walk(ast.parse("\n".join(lines))):
         for name in ("annotation", "returns"):
             found = getattr(node, name, None)
             if isinstance(found, ast.expr):
@@ -178,14 +185,14 @@ def report(session: Path, scope: str) -> int:
     for module, number in sorted(made.items()):
         sys.stdout.write(f"{module}: {killed[module]} of {number} killed\n")
     reasons = {
-        (survivor["module"], survivor["line"]): survivor["reason"]
-        for survivor in tomllib.loads((ROOT / SURVIVORS).read_text()).get("survivors", [])
+        survivor["line"]: survivor["reason"]
+        for survivor in tomllib.loads((ROOT / SURVIVORS).read_text())["survivors"]
     }
     survivors = sorted(
         (module, *changed_lines(result.diff)) for module, result in results if not result.is_killed
     )
     for module, before, after in survivors:
-        reason = reasons.get((module, after), "No reason is given.")
+        reason = reasons.get(after, "No reason is given.")
         sys.stdout.write(f"\n{module}\n  - {before}\n  + {after}\n  {reason}\n")
     score = killed.total() / made.total()
     sys.stdout.write(f"\n{killed.total()} of {made.total()} mutants killed: {score:.1%}\n")
