@@ -139,6 +139,21 @@ def test_a_second_run_changes_nothing(monkeypatch, later):
     assert (second["events"], second["stored"], second["runs"]) == (133, 0, 0)
 
 
+def test_rules_are_in_force_before_activity_is_imported(monkeypatch):
+    # A tick of beat may award the days at any time.
+    import_activity = demo_service.import_activity
+    rules = []
+
+    def importing(**kwargs):
+        rules.append(RewardRule.objects.count())
+        return import_activity(**kwargs)
+
+    monkeypatch.setattr(demo_service, "import_activity", importing)
+    demo("--hosts", "3", "--days", "2")
+
+    assert rules == [4, 4]
+
+
 def test_a_rule_changed_since_stays_unchanged():
     demo(*SMALL)
     RewardRuleFactory(starts_on=TUESDAY.date() + timedelta(days=1), points=99)
@@ -199,12 +214,12 @@ def test_the_last_week_has_ended_in_every_time_zone(zone, now, last_day, monkeyp
     settings.REWARDS_TIME_ZONE = zone
     set_now(monkeypatch, now)
 
-    out, err, code = demo(*SMALL, "--format", "json")
+    out, err, code = demo("--hosts", "20", "--days", "7", "--format", "json")
 
     report = json.loads(out)
     assert (err, code) == ("", 0)
     assert report["last_day"] == last_day
-    # Rules are in force on all days with activity, also west of Greenwich.
+    # Rules are in force on all days with activity: west of Greenwich, also on the Sunday before.
     first = ActivityEvent.objects.order_by("business_date")[0].business_date
     assert RewardRule.objects.order_by("starts_on")[0].starts_on <= first
     assert ScoreHistory.objects.filter(reference_date=first).exists()

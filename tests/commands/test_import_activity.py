@@ -159,6 +159,22 @@ def test_a_path_that_cannot_be_opened_is_refused(name, sentence, manage, tmp_pat
     assert stored() == set()
 
 
+def test_standard_input_is_imported(manage, tmp_path):
+    write(tmp_path / "input", HEADER, FIRST, "bad")
+    stdin = os.dup(0)
+    with open("input") as file:
+        os.dup2(file.fileno(), 0)
+    try:
+        code, out, err = manage("import_activity", "-")
+    finally:
+        os.dup2(stdin, 0)
+        os.close(stdin)
+
+    assert (code, without_seconds(out)) == (4, ["stdin: 1 of 2 rows stored, 1 rejected (line 1)"])
+    assert err == "CommandError: Rows were rejected: see stdin.rejected.csv.\n"
+    assert (tmp_path / "stdin.rejected.csv").exists()
+
+
 def test_standard_input_can_be_read_only_once(manage):
     assert manage("import_activity", "-", "-") == (
         2,

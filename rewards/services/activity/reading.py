@@ -25,6 +25,7 @@ _BLOCK_BYTES = 1 << 20
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
 _GZIP_FIRST_BYTE = b"\x1f"  # no text begins with it, and a slow pipe delivers it alone
 _ZIP_MAGIC = b"PK\x03\x04"
+_READ_ERRORS = (EOFError, OSError, zlib.error)
 
 
 class ActivityFile:
@@ -89,7 +90,7 @@ class ActivityFile:
         while True:
             try:
                 block = stream.read1(_BLOCK_BYTES)
-            except (EOFError, zlib.error, OSError) as error:
+            except _READ_ERRORS as error:
                 # `tail` is dropped: a part of a row can look like a complete one.
                 self.error = str(error)
                 return

@@ -13,7 +13,13 @@ import psycopg
 import pytest
 from django.db import DataError, OperationalError
 
-from rewards.exceptions import BadFile, RewardsError, UsageError
+from rewards.exceptions import (
+    BadFile,
+    MinCallSecondsChanged,
+    RewardsError,
+    TimeZoneChanged,
+    UsageError,
+)
 from rewards.models import ActivityEvent, DailyActivity, Host
 from rewards.reports.verify.verification import verify_ledger
 from rewards.services import db_errors
@@ -172,6 +178,17 @@ def test_an_id_with_other_content_is_a_conflict(other, chunk_lines, do_import, m
     assert (event.user.external_id, event.kind, event.duration_seconds) == ("u1", "audio_call", 5)
 
 
+def test_the_first_of_many_rows_with_an_id_is_stored(do_import):
+    # In no order, so that equal ids are not sorted as they come.
+    ids = [f"e{number * 37 % 100}" for number in range(100)]
+    lines = [row(event_id, seconds=seconds) for seconds in (1, 2, 3, 4) for event_id in ids]
+
+    report = do_import(*lines)
+
+    assert counts(report) == (100, 0, 300, 0)
+    assert set(ActivityEvent.objects.values_list("duration_seconds")) == {(1,)}
+
+
 def test_ids_belong_to_their_source(do_import):
     do_import(row("e1"), row("e2"))
 
@@ -192,6 +209,32 @@ def test_a_bad_source_is_refused(source, do_import):
         do_import(row(), source=source)
 
     assert str(refusal.value) == f"Bad source {source!a}: use 1 to 64 visible ASCII characters."
+
+
+def test_business_dates_are_those_of_the_time_zone(do_import, settings):
+    settings.REWARDS_TIME_ZONE = "Asia/Kolkata"
+
+    do_import(row(at="2026-11-15T18:29:59Z"), row("e2", at="2026-11-15T18:30:00Z"))
+
+    days = ActivityEvent.objects.order_by("event_id").values_list("business_date", flat=True)
+    assert list(days) == [date(2026, 11, 15), A_MONDAY]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refusal"),
+    [
+        ("REWARDS_TIME_ZONE", "Asia/Kolkata", TimeZoneChanged),
+        ("REWARDS_MIN_CALL_SECONDS", 2, MinCallSecondsChanged),
+    ],
+)
+def test_changed_settings_are_refused(name, value, refusal, do_import, settings):
+    do_import(row("e1", at="2026-11-16T23:00:00Z"), "bad")
+    setattr(settings, name, value)
+
+    with pytest.raises(refusal):
+        do_import(row("e2"))
+
+    assert ActivityEvent.objects.count() == 1
 
 
 def test_a_row_of_an_unknown_user_is_rejected(do_import):

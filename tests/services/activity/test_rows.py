@@ -79,11 +79,20 @@ def test_a_valid_row_is_passed_on_unchanged(cells):
     (as_csv,) = accepted(parsed(csv_line(**cells)))
     (quoted,) = accepted(parsed(",".join(f'"{cell}"' for cell in row)))
     (reversed_,) = accepted(parsed(",".join(row[::-1]), columns=COLUMNS[::-1]))
+    (rotated,) = accepted(parsed(",".join(row[1:] + row[:1]), columns=COLUMNS[1:] + COLUMNS[:1]))
     number = int(row[4][-5:])
     (as_json,) = accepted(parsed(json_line(**cells | {"duration_seconds": number}), columns=None))
 
-    assert as_csv == quoted == reversed_ == ["2", as_csv[1], *row]
+    assert as_csv == quoted == reversed_ == rotated == ["2", as_csv[1], *row]
     assert as_json == ["2", as_csv[1], *row[:4], str(number)]
+
+
+def test_ids_in_another_order_are_not_swapped():
+    row = csv_line(event_id="u1", user_id="e1")
+
+    (found,) = accepted(parsed(row, columns=("user_id", "event_id", *COLUMNS[2:])))
+
+    assert found[2:] == list(GOOD.values())
 
 
 @pytest.mark.parametrize("column", ["event_id", "user_id"])
@@ -139,6 +148,18 @@ def test_a_time_out_of_range_is_rejected(zone, occurred_at):
 
     assert [(found.line, found.category) for found in chunk.rejected] == [(3, "occurred_at")]
     assert len(chunk.rows) == 2
+
+
+def test_a_time_is_compared_with_now_to_the_microsecond():
+    now = datetime(2026, 11, 24, 2, 54, 59, 500_000, tzinfo=UTC)
+    parser = RowParser(columns=COLUMNS, zone=ZoneInfo("UTC"), now=now)
+    times = ["02:59:59.5", "02:59:59.500001"]
+
+    chunk = parser.parse(
+        [csv_line(occurred_at=f"2026-11-24T{time}Z").encode() for time in times], first_line=1
+    )
+
+    assert (len(chunk.rows), [found.line for found in chunk.rejected]) == (1, [2])
 
 
 def test_most_rows_take_the_fast_path(monkeypatch):
@@ -376,11 +397,12 @@ def test_a_chunk_ends_by_lines_or_rejections(max_lines, max_rejected, chunks, mo
 
 
 def test_rejections_include_refused_rows_in_order_of_line():
-    chunk = parsed(csv_line(), "bad", csv_line(event_id="x" * 128, user_id='"a,""b"'), "bad")
+    refused = csv_line(event_id="x" * 128, user_id='"a,""b"', duration_seconds="0" * 200)
+    chunk = parsed(csv_line(), "bad", refused, "bad")
 
     found = list(chunk.rejections({4: ("user", "Why.")}))
 
     assert [(bad.line, bad.category) for bad in found] == [(3, "line"), (4, "user"), (5, "line")]
     assert found[1].reason == "Why."
-    assert found[1].cells == ["x" * 128, 'a,"b', "login", "2026-11-16T12:00:00Z", "0"]
+    assert found[1].cells == ["x" * 128, 'a,"b', "login", "2026-11-16T12:00:00Z", "0" * 140]
     assert [bad.line for bad in chunk.rejections({})] == [3, 5]
