@@ -41,7 +41,7 @@ def test_a_list_keeps_its_order(client, login):
     for external_id in ["b", "a", "c"]:
         HostFactory(external_id=external_id)
 
-    page = client.get(reverse("admin:rewards_host_changelist"), {"o": "-1"})
+    page = client.get(reverse("admin:rewards_host_changelist"), {"o": "-0"})
 
     assert [host.external_id for host in page.context["cl"].result_list] == ["a", "b", "c"]
 
