@@ -50,8 +50,9 @@ def test_intact_data_has_no_violation_and_every_row_is_checked(hosts):
     }
 
 
-def test_intact_data_is_compared_by_checksums_only(hosts):
+def test_intact_data_is_compared_by_checksums_only(hosts, settings):
     """Rows are compared one by one only where checksums differ, which takes far longer."""
+    settings.REWARDS_MIN_CALL_SECONDS = 60
     ctes = ", ".join(f"{name} AS ({sql})" for name, sql in CTES.items())
     inspected = ["days_to_inspect", "mismatching_days", "mismatching_periods"]
     with connection.cursor() as cursor:
@@ -201,7 +202,12 @@ def test_a_short_call_counts_nothing(hosts, settings):
     assert broken() == set()
 
     ActivityEvent.objects.filter(pk=call.pk).update(duration_seconds=60)
-    assert broken() == {"D1"}
+    (found,) = [f for f in verify_ledger(today=TODAY).findings if f.violations]
+    assert found.name == "D1"
+    assert found.examples == [
+        "host bo on 2026-11-17: counted 0 video calls, 1 in events; counted 0 video seconds, "
+        "60 in events"
+    ]
 
 
 def test_the_bounds_of_a_business_day_belong_to_it(hosts):
