@@ -90,7 +90,7 @@ def import_activity(
         last_line = file.first_row_line - 1
         for chunk in parser.chunks(file.lines, first_line=file.first_row_line):
             result = store_rows(rows=chunk.rows, source=source, create_hosts=create_hosts, now=now)
-            by_reason += rejected_file.add(chunk.rejections(result.refused))
+            by_reason += rejected_file.add(chunk.rejections(result.rejected))
 
             last_line += chunk.lines
             counts.update(

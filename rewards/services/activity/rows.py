@@ -76,16 +76,16 @@ class Chunk:
     def lines(self) -> int:
         return len(self.rows) + len(self.rejected) + self.blank
 
-    def rejections(self, refused: Mapping[int, tuple[str, str]]) -> Iterator[Rejection]:
-        """Yield all rejected rows in order of line.
+    def rejections(self, by_database: Mapping[int, tuple[str, str]]) -> Iterator[Rejection]:
+        """Yield the rejected rows in order of line, with those that the database rejected.
 
-        `refused` are those that could not be stored: line -> (category, reason).
+        `by_database` is line -> (category, reason).
         """
-        return heapq.merge(self.rejected, self._refused(refused))
+        return heapq.merge(self.rejected, self._rejected_rows(by_database))
 
-    def _refused(self, refused: Mapping[int, tuple[str, str]]) -> Iterator[Rejection]:
-        for number, _, *cells in csv.reader(row.decode() for row in self.rows if refused):
-            if found := refused.get(int(number)):
+    def _rejected_rows(self, by_database: Mapping[int, tuple[str, str]]) -> Iterator[Rejection]:
+        for number, _, *cells in csv.reader(row.decode() for row in self.rows if by_database):
+            if found := by_database.get(int(number)):
                 yield Rejection(int(number), *found, [cell[:MAX_SHOWN] for cell in cells])
 
 

@@ -19,13 +19,13 @@ from rewards.services.hosts import create_hosts_of_table, is_user_name_taken
 from rewards.services.unchanged_settings import record_min_call_seconds
 
 _CREATE = """
-    CREATE TEMPORARY TABLE arrived (
+    CREATE TEMPORARY TABLE incoming (
         line bigint, business_date date,
         event_id text, external_id text, kind text, occurred_at timestamptz, seconds integer
     )
 """
 
-_COPY = "COPY arrived FROM STDIN (FORMAT csv)"
+_COPY = "COPY incoming FROM STDIN (FORMAT csv)"
 
 # Look-ups are LATERAL subqueries: the temporary table has no statistics, and a join could be
 # planned as a scan of the whole other table. OFFSET 0 keeps them from being made a join.
@@ -39,10 +39,10 @@ _STORE = """
             (source, event_id, user_id, kind, occurred_at, duration_seconds, business_date)
         SELECT DISTINCT ON (event_id COLLATE "C")
             %(source)s, event_id, user_id, kind, occurred_at, seconds, business_date
-        FROM arrived
+        FROM incoming
         CROSS JOIN LATERAL (
             SELECT id AS user_id FROM rewards_user
-            WHERE external_id = arrived.external_id AND is_host OFFSET 0
+            WHERE external_id = incoming.external_id AND is_host OFFSET 0
         ) AS host
         ORDER BY event_id COLLATE "C", line
         ON CONFLICT (source, event_id) DO NOTHING
@@ -73,29 +73,29 @@ _STORE = """
 """
 
 # A separate statement, because only a new snapshot shows what other imports have committed.
-_REFUSED = """
+_REJECTED = """
     SELECT line, external_id, host.is_host, event_id, event.user_id IS NULL
-    FROM arrived
+    FROM incoming
     LEFT JOIN LATERAL (
-        SELECT id, is_host FROM rewards_user WHERE external_id = arrived.external_id OFFSET 0
+        SELECT id, is_host FROM rewards_user WHERE external_id = incoming.external_id OFFSET 0
     ) AS host ON true
     LEFT JOIN LATERAL (
         SELECT user_id, kind, occurred_at, duration_seconds FROM rewards_activityevent
-        WHERE source = %(source)s AND event_id = arrived.event_id OFFSET 0
+        WHERE source = %(source)s AND event_id = incoming.event_id OFFSET 0
     ) AS event ON true
     WHERE host.is_host IS NOT TRUE
         OR (event.user_id, event.kind, event.occurred_at, event.duration_seconds)
-            IS DISTINCT FROM (host.id, arrived.kind, arrived.occurred_at, arrived.seconds)
+            IS DISTINCT FROM (host.id, incoming.kind, incoming.occurred_at, incoming.seconds)
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRows:
-    """The result of storing a chunk. Rows that are neither stored nor refused were duplicates."""
+    """The result of storing a chunk. Rows that are neither stored nor rejected were duplicates."""
 
     stored: int
     hosts_created: int
-    refused: dict[int, tuple[str, str]]
+    rejected: dict[int, tuple[str, str]]
     """Line -> category, "user" or "conflict", and reason."""
 
 
@@ -123,14 +123,14 @@ def _store_chunk(
     rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime
 ) -> StoredRows:
     hosts_created = 0
-    refused: dict[int, tuple[str, str]] = {}
+    rejected: dict[int, tuple[str, str]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_CREATE)
         with connection.wrap_database_errors, cursor.copy(_COPY) as copy:
             copy.write(b"".join(rows))
 
         if create_hosts:
-            hosts_created = create_hosts_of_table(table="arrived", now=now)
+            hosts_created = create_hosts_of_table(table="incoming", now=now)
 
         cursor.execute(
             _STORE,
@@ -141,19 +141,19 @@ def _store_chunk(
             record_min_call_seconds()
 
         if stored < len(rows):
-            cursor.execute(_REFUSED, {"source": source})
+            cursor.execute(_REJECTED, {"source": source})
             for line, external_id, is_host, event_id, is_missing in cursor:
                 if is_host is None and create_hosts and not is_user_name_taken(external_id):
                     # The host was not created although its keys are new: its primary key was not.
                     raise RewardsError(sequence_behind("rewards_user"))
                 if is_host is False:
-                    refused[line] = "user", f"User '{external_id}' is not a host."
+                    rejected[line] = "user", f"User '{external_id}' is not a host."
                 elif is_host is None or is_missing:  # missing if the host was created since
-                    refused[line] = "user", f"Unknown user '{external_id}'."
+                    rejected[line] = "user", f"Unknown user '{external_id}'."
                 else:
-                    refused[line] = (
+                    rejected[line] = (
                         "conflict",
                         f"Conflict: event '{event_id}' is already stored with different content.",
                     )
-        cursor.execute("DROP TABLE arrived")
-    return StoredRows(stored=stored, hosts_created=hosts_created, refused=refused)
+        cursor.execute("DROP TABLE incoming")
+    return StoredRows(stored=stored, hosts_created=hosts_created, rejected=rejected)

@@ -495,7 +495,7 @@ def test_the_number_of_statements_does_not_grow(number, django_assert_num_querie
     # Savepoint, temporary table, COPY, hosts, events with their counts, settings, drop, release.
     with django_assert_num_queries(8):
         store(*lines, create_hosts=True)
-    # Without hosts, and with a query for duplicates and refused rows.
+    # Without hosts, and with a query for duplicates and rejected rows.
     with django_assert_num_queries(7):
         store(*lines)
 

@@ -67,7 +67,7 @@ def test_a_host_created_after_the_look_up_is_no_conflict(committed):
     with before("SELECT line", create_host):
         stored = store(login(1))
 
-    assert (stored.stored, stored.refused) == (0, {0: ("user", "Unknown user 'u1'.")})
+    assert (stored.stored, stored.rejected) == (0, {0: ("user", "Unknown user 'u1'.")})
 
 
 def test_a_host_deleted_meanwhile_keeps_no_other_row_out(committed):
@@ -84,7 +84,7 @@ def test_a_host_deleted_meanwhile_keeps_no_other_row_out(committed):
         stored = store(login(1, "deleted"), login(2))
     other.close()
 
-    assert (stored.stored, list(stored.refused)) == (1, [0])
+    assert (stored.stored, list(stored.rejected)) == (1, [0])
     assert violations() == set()
 
 
@@ -125,7 +125,7 @@ def test_imports_write_in_the_same_order(table, committed):
 
     written.result()
     assert stored.stored == (0 if table == "events" else 2)
-    assert stored.refused == {}
+    assert stored.rejected == {}
 
 
 def start_import(path, *, chunk_lines, setup=""):

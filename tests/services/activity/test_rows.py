@@ -396,9 +396,9 @@ def test_a_chunk_ends_by_lines_or_rejections(max_lines, max_rejected, chunks, mo
     assert [row[:1] for chunk in found for row in chunk.rows] == [b"3", b"6", b"8"]
 
 
-def test_rejections_include_refused_rows_in_order_of_line():
-    refused = csv_line(event_id="x" * 128, user_id='"a,""b"', duration_seconds="0" * 200)
-    chunk = parsed(csv_line(), "bad", refused, "bad")
+def test_rejections_of_the_database_are_in_order_of_line():
+    long_cells = csv_line(event_id="x" * 128, user_id='"a,""b"', duration_seconds="0" * 200)
+    chunk = parsed(csv_line(), "bad", long_cells, "bad")
 
     found = list(chunk.rejections({4: ("user", "Why.")}))
 
