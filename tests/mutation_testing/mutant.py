@@ -54,12 +54,16 @@ def run_tests(module: str) -> int:
     if module.startswith("rewards/engine/"):
         os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         return pytest.main([*WITHOUT_DJANGO, *own_tests(module)])
-    # A mutant that is stopped may leave anything in its database.
-    server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS test_rewards WITH (FORCE)")
-        connection.execute("CREATE DATABASE test_rewards TEMPLATE rewards_template")
-    return pytest.main([*WITH_DATABASE, *own_tests(module)])
+    is_clean = Path("database_is_clean")  # unless tests were stopped that took too long
+    if not is_clean.exists():
+        server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute("DROP DATABASE IF EXISTS test_rewards WITH (FORCE)")
+            connection.execute("CREATE DATABASE test_rewards TEMPLATE rewards_template")
+    is_clean.unlink(missing_ok=True)
+    code = pytest.main([*WITH_DATABASE, *own_tests(module)])
+    is_clean.touch()
+    return code
 
 
 def keep_originals() -> None:
