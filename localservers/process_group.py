@@ -7,7 +7,6 @@ because the owner has ended, whatever the reason; then the guard does its work.
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 
@@ -30,12 +29,7 @@ class ProcessGroup:
         self._processes.append(process)
         return process
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         end_guard(self._guard)
         for process in self._processes:
             process.wait()

@@ -4,7 +4,7 @@
 `migrate`. With `--deploy`, also what matters in production only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +29,29 @@ from rewards.services.unchanged_settings import (
 
 MAX_SKEW = timedelta(seconds=5)
 
-_APPEND_ONLY = {ActivityEvent._meta.db_table, ScoreHistory._meta.db_table}
+_APPEND_ONLY = {ActivityEvent, ScoreHistory}
+
+Messages = Iterator[CheckMessage]
+
+
+def _database_check(
+    *, deploy: bool = False, needs_tables: bool = True
+) -> Callable[[Callable[[], Messages]], Callable[..., list[CheckMessage]]]:
+    """Register a check that queries the database, which Django allows for named databases only."""
+
+    def decorate(find: Callable[[], Messages]) -> Callable[..., list[CheckMessage]]:
+        def check(
+            app_configs: Sequence[AppConfig] | None = None,
+            databases: Sequence[str] | None = None,
+            **_: Any,
+        ) -> list[CheckMessage]:
+            is_ready = databases and (not needs_tables or _is_migrated())
+            return list(find()) if is_ready else []
+
+        check.__name__, check.__doc__ = find.__name__, find.__doc__
+        return register(check, Tags.database, deploy=deploy)
+
+    return decorate
 
 
 @register
@@ -48,192 +70,115 @@ def rule_types_are_complete(
     ]
 
 
-@register(Tags.database)
-def awards_are_paid_once(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
+@_database_check()
+def awards_are_paid_once() -> Messages:
     """The constraint that prevents a second payment exists and is enforced."""
-    if not _is_migrated(databases):
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid
-            WHERE c.conrelid = 'rewards_scorehistory'::regclass AND c.conname = %s
-                AND i.indisunique AND i.indisvalid AND NOT c.condeferrable
-            """,
-            [AWARD_ONCE],
-        )
-        if cursor.fetchone() is not None:
-            return []
-    return [
-        Error(
+    if not _rows(
+        "SELECT FROM pg_constraint c JOIN pg_index i ON i.indexrelid = c.conindid"
+        " WHERE c.conrelid = 'rewards_scorehistory'::regclass AND c.conname = %s"
+        " AND i.indisunique AND i.indisvalid AND NOT c.condeferrable",
+        AWARD_ONCE,
+    ):
+        yield Error(
             f"The constraint {AWARD_ONCE} is missing or not enforced: awards could be paid twice.",
             hint="Restore it before you award anything. verify_ledger lists what was paid twice.",
             id="rewards.E002",
         )
-    ]
 
 
-@register(Tags.database)
-def settings_are_unchanged(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
-    """The stored activity was counted with today's settings."""
-    if not _is_migrated(databases):
-        return []
-    found: list[CheckMessage] = []
+@_database_check()
+def settings_are_unchanged() -> Messages:
+    """The stored activity was counted with the current settings."""
     try:
         require_unchanged_time_zone()
     except TimeZoneChanged as changed:
-        found.append(Error(str(changed), hint="Set REWARDS_TIME_ZONE back.", id="rewards.E003"))
+        yield Error(str(changed), id="rewards.E003")
     try:
         require_unchanged_min_call_seconds()
     except MinCallSecondsChanged as changed:
-        found.append(
-            Error(str(changed), hint="Set REWARDS_MIN_CALL_SECONDS back.", id="rewards.E008")
-        )
-    return found
+        yield Error(str(changed), id="rewards.E008")
 
 
-@register(Tags.database, deploy=True)
-def commits_outlive_a_crash(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
+@_database_check(deploy=True, needs_tables=False)
+def commits_outlive_a_crash() -> Messages:
     """The server writes a commit to disk before it confirms it."""
-    if not databases:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT name FROM pg_settings WHERE setting = 'off' AND name IN "
-            "('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name"
-        )
-        off = [name for (name,) in cursor]
-    return [
-        Error(
+    for (name,) in _rows(
+        "SELECT name FROM pg_settings WHERE setting = 'off' AND name IN "
+        "('fsync', 'full_page_writes', 'synchronous_commit') ORDER BY name"
+    ):
+        yield Error(
             f"PostgreSQL runs with {name} = off: a crash may lose awards that were confirmed.",
             hint=f"Set {name} = on in postgresql.conf, and for the role and the database.",
             id="rewards.E004",
         )
-        for name in off
-    ]
 
 
-@register(Tags.database)
-def the_encoding_is_utf8(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
+@_database_check(needs_tables=False)
+def the_encoding_is_utf8() -> Messages:
     """The database can store every character."""
-    if not databases:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW server_encoding")
-        (encoding,) = cursor.fetchone()
-    if encoding == "UTF8":
-        return []
-    return [
-        Error(
+    ((encoding,),) = _rows("SHOW server_encoding")
+    if encoding != "UTF8":
+        yield Error(
             f"The encoding of the database is {encoding}: it cannot store every name.",
             hint="Create it WITH ENCODING 'UTF8' TEMPLATE template0, and restore a dump into it.",
             id="rewards.E005",
         )
-    ]
 
 
-@register(Tags.database)
-def no_right_is_missing(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
-    """The database role may read and write every table. The append-only ones are never updated."""
-    if not _is_migrated(databases):
-        return []
-    found: list[CheckMessage] = []
+@_database_check()
+def no_right_is_missing() -> Messages:
+    """The database role may read and write every table."""
     for model in _models():
         table = model._meta.db_table
-        rights = ["SELECT", "INSERT"] if table in _APPEND_ONLY else ["SELECT", "INSERT", "UPDATE"]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT current_user, name FROM unnest(%s::text[]) AS name"
-                " WHERE NOT has_table_privilege(%s, name)"
-                " UNION ALL SELECT current_user, 'USAGE'"
-                " WHERE NOT has_sequence_privilege(pg_get_serial_sequence(%s, %s), 'USAGE')",
-                [rights, table, table, model._meta.pk.column],
-            )
-            rows = cursor.fetchall()
+        rows = _rows(
+            "SELECT current_user, name FROM unnest(%s::text[]) AS name"
+            " WHERE NOT has_table_privilege(%s, name)"
+            " UNION ALL SELECT current_user, 'USAGE'"
+            " WHERE NOT has_sequence_privilege(pg_get_serial_sequence(%s, %s), 'USAGE')",
+            ["SELECT", "INSERT", *([] if model in _APPEND_ONLY else ["UPDATE"])],
+            table,
+            table,
+            model._meta.pk.column,
+        )
         if rows:
             missing = ", ".join(right for _, right in rows)
-            found.append(
-                Error(
-                    f"The database role {rows[0][0]} lacks rights on {table}: {missing}.",
-                    hint="Grant them; USAGE is a right on the sequence of the table.",
-                    id="rewards.E006",
-                )
+            yield Error(
+                f"The database role {rows[0][0]} lacks rights on {table}: {missing}.",
+                hint="Grant them; USAGE is a right on the sequence of the table.",
+                id="rewards.E006",
             )
-    return found
 
 
-@register(Tags.database)
-def sequences_are_ahead(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
+@_database_check()
+def sequences_are_ahead() -> Messages:
     """The next primary key of every table is a new one."""
-    if not _is_migrated(databases) or no_right_is_missing(databases=databases):
-        return []
-    found: list[CheckMessage] = []
+    if list(no_right_is_missing(databases=["default"])):
+        return  # the queries below would fail
     for model in _models():
         if model._meta.auto_field is None:
             continue
         table = model._meta.db_table
-        with connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL(
-                    "SELECT (SELECT max(id) FROM {table}) > coalesce(pg_sequence_last_value("
-                    "pg_get_serial_sequence({name}, 'id')::regclass), 0)"
-                )
-                .format(name=table, table=sql.Identifier(table))
-                .as_string()
-            )
-            (is_behind,) = cursor.fetchone()
+        query = sql.SQL(
+            "SELECT (SELECT max(id) FROM {}) > coalesce(pg_sequence_last_value("
+            "pg_get_serial_sequence({}, 'id')::regclass), 0)"
+        ).format(sql.Identifier(table), table)
+        ((is_behind,),) = _rows(query.as_string())
         if is_behind:
-            found.append(Error(sequence_behind(table), id="rewards.E007"))
-    return found
+            yield Error(sequence_behind(table), id="rewards.E007")
 
 
-@register(Tags.database, deploy=True)
-def clocks_agree(
-    app_configs: Sequence[AppConfig] | None = None,
-    databases: Sequence[str] | None = None,
-    **_: Any,
-) -> list[CheckMessage]:
+@_database_check(deploy=True, needs_tables=False)
+def clocks_agree() -> Messages:
     """This machine and the database server have the same time, which decides the business day."""
-    if not databases:
-        return []
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (server_time,) = cursor.fetchone()
+    ((server_time,),) = _rows("SELECT clock_timestamp()")
     skew = timezone.now() - server_time
-    if abs(skew) <= MAX_SKEW:
-        return []
-    return [
-        checks.Warning(
+    if abs(skew) > MAX_SKEW:
+        yield checks.Warning(
             f"The clock of this machine is {skew.total_seconds():+,.0f} seconds off the "
             f"database's; up to {MAX_SKEW.seconds} are fine.",
             hint="Synchronise both with the same time servers (NTP).",
             id="rewards.W001",
         )
-    ]
 
 
 def _models() -> list[type[Model]]:
@@ -241,11 +186,12 @@ def _models() -> list[type[Model]]:
     return [model for model in models if not model._meta.proxy]
 
 
-def _is_migrated(databases: Sequence[str] | None) -> bool:
-    """Return whether the tables exist; they do not before the first `migrate`."""
-    if not databases:
-        return False
+def _is_migrated() -> bool:
+    ((is_migrated,),) = _rows("SELECT to_regclass(%s) IS NOT NULL", ScoreHistory._meta.db_table)
+    return bool(is_migrated)
+
+
+def _rows(query: str, *values: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [ScoreHistory._meta.db_table])
-        (is_there,) = cursor.fetchone()
-    return bool(is_there)
+        cursor.execute(query, values or None)
+        return list(cursor)
