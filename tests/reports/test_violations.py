@@ -668,6 +668,7 @@ PLANTS = [
 ]
 
 
+@pytest.mark.django_db  # or pytest-django makes no database for this file alone
 @pytest.mark.usefixtures("_awarded_week")
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.name)
 def test_a_planted_violation_is_found(plant):
