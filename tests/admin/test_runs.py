@@ -7,10 +7,13 @@ from django.urls import reverse
 from rewards.admin.runs import journal
 from rewards.choices import BatchStatus, Cadence, RuleType, RunStatus, RunTrigger
 from rewards.engine.periods import Period
+from rewards.engine.values import AwardCounts
 from rewards.exceptions import QueueUnreachable
 from rewards.models import AwardBatch, AwardRun, RewardRule, ScoreHistory
 from rewards.services import run_requests, worker_queue
 from rewards.services.awarding.lock import period_lock
+from rewards.services.awarding.run import RunReport
+from rewards.services.run_requests import RequestOutcome
 from tests.admin.conftest import messages, words
 from tests.factories import (
     A_MONDAY,
@@ -317,3 +320,27 @@ def test_a_run_that_failed_as_a_whole_says_why(client, login):
     page = client.get(reverse("admin:rewards_awardrun_change", args=[run.pk]))
 
     assert "What went wrong The server stopped." in words(page)
+
+
+@pytest.mark.parametrize(
+    ("status", "tag"), [(RunStatus.DONE, "success"), (RunStatus.PARTIAL, "error")]
+)
+def test_a_run_that_is_not_done_is_reported_as_an_error(
+    client, login, activity, monkeypatch, status, tag
+):
+    login("Operator")
+    run = RunReport(
+        period=Period(Cadence.DAILY, A_MONDAY),
+        status=status,
+        attempt=1,
+        rules=1,
+        counts=AwardCounts(),
+        seconds=0,
+        error="One batch failed.",
+    )
+    monkeypatch.setattr(journal, "request_run", lambda **_: RequestOutcome(runs=(run,)))
+
+    page = client.post(START, DAY, follow=True)
+
+    assert [message.level_tag for message in page.context["messages"]] == [tag]
+    assert ("One batch failed." in messages(page)[0]) == (status == RunStatus.PARTIAL)
