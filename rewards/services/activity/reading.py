@@ -21,7 +21,7 @@ MAX_LINE_BYTES = 65_536
 
 STDIN_NAME = "stdin"
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1_048_576
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
 _GZIP_FIRST_BYTE = b"\x1f"  # no text begins with it, and a slow pipe delivers it alone
 _ZIP_MAGIC = b"PK\x03\x04"
