@@ -25,6 +25,7 @@ from rewards.engine.business_days import (
 )
 from rewards.exceptions import RewardsError, UsageError
 from rewards.management.database import sentence
+from rewards.services.db_errors import interruption
 from rewards.wording import count
 
 MAX_DAYS = 400
@@ -122,15 +123,15 @@ class RewardsCommand(BaseCommand):
             ) from error
         except RewardsError as error:
             raise CommandError(str(error), returncode=error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise _ended_by(error) from None
         except (DatabaseError, InterfaceError) as error:
+            if (interrupt := interruption(error)) is not None:
+                raise _ended_by(interrupt) from None
             message = sentence(error)
             if message is None:
                 raise
             raise CommandError(message) from error
-        except _Terminated:
-            raise CommandError("Terminated; safe to run again.", returncode=143) from None
-        except KeyboardInterrupt:
-            raise CommandError("Interrupted; safe to run again.", returncode=130) from None
         finally:
             logger.setLevel(level)
             signal.signal(signal.SIGTERM, before)
@@ -195,3 +196,9 @@ class _Terminated(KeyboardInterrupt):
 
 def _end(signum: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
+
+
+def _ended_by(interrupt: KeyboardInterrupt) -> CommandError:
+    if isinstance(interrupt, _Terminated):
+        return CommandError("Terminated; safe to run again.", returncode=143)
+    return CommandError("Interrupted; safe to run again.", returncode=130)

@@ -90,12 +90,25 @@ def sequence_behind(table: str) -> str:
     )
 
 
+def interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the Ctrl-C or SIGTERM that led to `error`, if one did.
+
+    After a signal between a query and its reply the connection takes no further statement. The
+    error of Django, which then tries to end the transaction, hides the signal.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def is_connection_lost(error: BaseException) -> bool:
     """Return whether the connection broke, so that the outcome of a commit is unknown.
 
     The connection object does not tell: Django reconnects on leaving atomic(), but the locks of
     the old session are released.
     """
+    if interruption(error) is not None:
+        return True
     cause = error if isinstance(error, psycopg.Error) else error.__cause__
     if isinstance(cause, psycopg.InterfaceError):
         return True

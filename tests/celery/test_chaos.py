@@ -27,7 +27,7 @@ class Chaos:
     def inject(self) -> None:
         fault = self.random.choice(
             [self.kill_child, self.kill_worker, self.empty_broker, self.restart_broker,
-             self.restart_beat, self.repeat_message]
+             self.cut_connections, self.restart_beat, self.repeat_message]
         )  # fmt: skip
         fault()
         self.done[fault.__name__] += 1
@@ -51,6 +51,11 @@ class Chaos:
         self.stack.stop_broker()
         time.sleep(1)
         self.stack.start_broker()
+
+    def cut_connections(self) -> None:
+        """Close the connections of all clients to the broker."""
+        with self.stack.redis() as redis:
+            redis.client_kill_filter(_type="normal", skipme=True)
 
     def restart_beat(self) -> None:
         self.beat.kill()

@@ -99,6 +99,16 @@ def kill_after(session: Session) -> None:
     session.cut()
 
 
+def interrupt(session: Session) -> None:
+    """Send SIGINT while the process waits for the reply."""
+    session.kill(signal.SIGINT)
+
+
+def terminate(session: Session) -> None:
+    """Send SIGTERM while the process waits for the reply."""
+    session.kill(signal.SIGTERM)
+
+
 def lose_reply(session: Session) -> None:
     """Close the connection after the server has executed the message, before the reply arrives."""
     session.deliver_without_reply()

@@ -8,12 +8,22 @@ from tests.fault_table import Recorder
 from tests.faults.databases import RECOVERABLE, at
 from tests.faults.forkserver import Outcome
 from tests.faults.jobs import AWARD_DAILY, JOBS, SMOKE, Golden, Job
-from tests.faults.pg_proxy import Action, Message, kill_after, kill_before, lose_reply
+from tests.faults.pg_proxy import (
+    Action,
+    Message,
+    interrupt,
+    kill_after,
+    kill_before,
+    lose_reply,
+    terminate,
+)
 
 ACTIONS: dict[Action, tuple[str, str]] = {
     kill_before: ("F1", "killed before a message"),
     kill_after: ("F2", "killed before the reply to a message"),
     lose_reply: ("F3", "connection lost before the reply"),
+    interrupt: ("F4", "SIGINT before the reply"),
+    terminate: ("F4", "SIGTERM before the reply"),
 }
 
 
@@ -45,8 +55,12 @@ def problem_at(number: int, job: Job, golden: Golden, action: Action) -> str | N
 
 def wrong_end(outcome: Outcome, action: Action, message: Message) -> str | None:
     """Return what is wrong with the exit code or the error output, if anything."""
-    if action is not lose_reply:
+    if action in {kill_before, kill_after}:
         return None if outcome.code == -signal.SIGKILL else "the process was not killed"
+    if action in {interrupt, terminate}:
+        is_clean = "safe to run again" in outcome.err and "Traceback" not in outcome.err
+        code = 130 if action is interrupt else 143
+        return None if is_clean and outcome.code == code else f"not ended as by code {code}"
     if outcome.code == 0 and message.text != "COMMIT":
         return None  # nothing that remained to be done mattered
     if outcome.code != 1 or "Traceback" in outcome.err:

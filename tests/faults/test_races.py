@@ -10,7 +10,17 @@ import pytest
 
 from tests.faults.databases import RECOVERABLE, Database, day
 from tests.faults.forkserver import TIMEOUT_SECONDS
-from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, ROLL_OVER, SMOKE, Golden
+from tests.faults.jobs import (
+    AWARD_DAILY,
+    AWARD_DUE,
+    AWARD_WEEKLY,
+    IMPORT_ACTIVITY,
+    REPAIR_SCORES,
+    ROLL_OVER,
+    SET_RULE,
+    SMOKE,
+    Golden,
+)
 from tests.faults.pg_proxy import Action, Message, Session
 
 BUSY = 3
@@ -37,7 +47,9 @@ def first_query_of_each(sessions: int) -> tuple[Callable[[Message], bool], Actio
 
 
 @pytest.mark.parametrize("processes", [2, 8])
-@pytest.mark.parametrize("job", [SMOKE, AWARD_WEEKLY, IMPORT_ACTIVITY], ids=str)
+@pytest.mark.parametrize(
+    "job", [SMOKE, AWARD_WEEKLY, AWARD_DUE, IMPORT_ACTIVITY, SET_RULE, REPAIR_SCORES], ids=str
+)
 def test_processes_with_the_same_job_write_one_set_of_awards(job, processes, golden_of, fault):
     golden = golden_of(job)
     where, hold = first_query_of_each(processes)

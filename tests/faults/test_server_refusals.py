@@ -9,14 +9,18 @@ from tests.faults.databases import RECOVERABLE
 from tests.faults.jobs import AWARD_DAILY, AWARD_WEEKLY, IMPORT_ACTIVITY, JOBS
 
 TABLES = [
-    "rewards_rewardrule",
-    "rewards_awardrun",
-    "rewards_awardbatch",
-    "rewards_dailyactivity",
-    "rewards_scorehistory",
-    "rewards_score",
+    # job, a table that it uses, in the order of their first use
+    (AWARD_DAILY, "rewards_rewardrule"),
+    (AWARD_DAILY, "rewards_awardrun"),
+    (AWARD_DAILY, "rewards_awardbatch"),
+    (AWARD_DAILY, "rewards_dailyactivity"),
+    (AWARD_DAILY, "rewards_scorehistory"),
+    (AWARD_DAILY, "rewards_score"),
+    (IMPORT_ACTIVITY, "rewards_user"),
+    (IMPORT_ACTIVITY, "rewards_activityevent"),
+    (IMPORT_ACTIVITY, "rewards_dailyactivity"),
+    (IMPORT_ACTIVITY, "rewards_activitytotal"),
 ]
-"""The tables that an award run uses, in the order of their first use."""
 
 
 CANCEL_WAITING = """
@@ -76,27 +80,27 @@ def test_a_killed_process_keeps_its_run_until_its_statement_ends(golden_of, faul
         assert (database.violations(), database.state()) == (set(), golden.state)
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(("job", "table"), TABLES, ids=str)
 @pytest.mark.parametrize("end", ["pg_cancel_backend", "pg_terminate_backend"])
-def test_a_cancelled_statement_leaves_no_half_batch(table, end, golden_of, fault):
-    golden = golden_of(AWARD_DAILY)
+def test_a_cancelled_statement_leaves_no_half_batch(job, table, end, golden_of, fault):
+    golden = golden_of(job)
     with golden.before.server.copy(golden.before) as database:
         with database.connect() as admin:
             admin.execute("BEGIN")
             admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-            process = database.start(*golden.argv, **AWARD_DAILY.settings)
+            process = database.start(*golden.argv, **job.settings)
             database.wait_until(lambda: database.waiting() == 1)
             ended = admin.execute(
                 f"SELECT {end}(pid) FROM pg_stat_activity"  # noqa: S608 - one of the two above
                 " WHERE wait_event_type = 'Lock' AND datname = current_database()"
             ).fetchall()
         outcome = process.wait()
-        fault("F9", f"{end} in a statement", len(ended))
+        fault("F9", f"{end} in a statement: {job}", len(ended))
 
         assert_failed_with_one_sentence(outcome, codes={1, 4})
         assert database.violations() <= RECOVERABLE
         database.wait_until_idle()
-        database.prepare(*golden.argv, **AWARD_DAILY.settings)
+        database.prepare(*golden.argv, **job.settings)
         assert (database.violations(), database.state()) == (set(), golden.state)
 
 
