@@ -63,7 +63,8 @@ def test_processes_with_the_same_job_write_one_set_of_awards(job, processes, gol
         fault("F5", f"{processes} processes at once: {job}", proxy.fired // processes)
 
         codes = {outcome.code for outcome in outcomes}
-        assert 0 in codes
+        # Processes of award_due share its periods: each can find one busy.
+        assert 0 in codes or job is AWARD_DUE
         assert codes <= {0, BUSY}, outcomes
         assert proxy.fired == processes
         assert (database.violations(), database.state()) == (set(), golden.state)
