@@ -1,0 +1,15 @@
+"""Which hosts a reader may see."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The hosts that a client of the API may see: today, all of them.
+
+    A selector or report that reads for the API takes a required `scope`, so that one that forgets
+    it does not type-check.
+    """
+
+
+ALL_HOSTS = Scope()
