@@ -191,6 +191,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "axes",
     "csp",
+    "ninja",
     "django_celery_beat",
     "localservers",
     "rewards_site",

@@ -4,6 +4,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
 from django.views.generic import RedirectView
 
+from rewards.api.application import api
+
 admin.site.site_header = "Rewards"
 admin.site.site_title = "Rewards"
 admin.site.index_title = "Overview"
@@ -22,4 +24,5 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/search/", admin.site.admin_view(search)),
     path("admin/", admin.site.urls),
+    path("api/v1/", api.urls),
 ]
