@@ -8,6 +8,11 @@ from functools import cached_property
 
 from rewards.choices import Cadence
 from rewards.engine.business_days import ONE_DAY, days_between, monday_of, week_days
+from rewards.exceptions import BadPeriod
+from rewards.wording import count
+
+MAX_DAYS = 400
+"""The longest range of dates that one command or request covers."""
 
 MAX_FAILURES = 3
 """A period is not retried automatically after this many failures in a row."""
@@ -205,3 +210,12 @@ def first_week(events: Mapping[date, int], journals: Mapping[Period, Journal]) -
     """Return the Monday of the week of the first activity or run; None when there is neither."""
     known = [*events, *(period.reference_date for period in journals)]
     return monday_of(min(known)) if known else None
+
+
+def require_range(first: date, last: date) -> None:
+    """Require that `first`..`last` are at most MAX_DAYS in order. Raises BadPeriod."""
+    if first > last:
+        raise BadPeriod(f"The range is reversed: {first} is after {last}.")
+    days = (last - first).days + 1
+    if days > MAX_DAYS:
+        raise BadPeriod(f"The range is too long: {count(days, 'day')}, at most {MAX_DAYS}.")

@@ -23,12 +23,10 @@ from rewards.engine.business_days import (
     days_between,
     parse_day,
 )
+from rewards.engine.periods import require_range
 from rewards.exceptions import RewardsError, UsageError
 from rewards.management.database import sentence
 from rewards.services.db_errors import interruption
-from rewards.wording import count
-
-MAX_DAYS = 400
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -177,12 +175,7 @@ def date_range(
         raise UsageError("--from and --to are used together.")
     if first is None or last is None:
         return [single or default]
-    if first > last:
-        raise UsageError(f"The range is reversed: {first} is after {last}.")
-    if (last - first).days >= MAX_DAYS:
-        raise UsageError(
-            f"The range is too long: {count((last - first).days + 1, 'day')}, at most {MAX_DAYS}."
-        )
+    require_range(first, last)
     return list(days_between(first, last, ONE_DAY))
 
 

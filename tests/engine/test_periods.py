@@ -9,6 +9,7 @@ from rewards.choices import Cadence
 from rewards.engine.business_days import days_between
 from rewards.engine.periods import (
     DUE,
+    MAX_DAYS,
     MAX_FAILURES,
     Journal,
     Period,
@@ -17,7 +18,9 @@ from rewards.engine.periods import (
     closed_periods,
     due_periods,
     first_week,
+    require_range,
 )
+from rewards.exceptions import BadPeriod
 
 MONDAY = date(2026, 11, 16)
 SUNDAY = date(2026, 11, 22)
@@ -348,3 +351,22 @@ def test_a_day_without_activity_is_never_due():
 )
 def test_the_first_week_is_that_of_the_first_activity_or_run(events, journals, first):
     assert first_week(events, journals) == first
+
+
+# --- Ranges of dates --------------------------------------------------------------------------
+
+
+def test_a_range_has_at_most_400_days():
+    assert MAX_DAYS == 400
+    require_range(MONDAY, MONDAY)
+    require_range(MONDAY, day(399))
+
+    with pytest.raises(BadPeriod, match=r"^The range is too long: 401 days, at most 400\.$"):
+        require_range(MONDAY, day(400))
+
+
+def test_a_reversed_range_is_refused():
+    message = "The range is reversed: 2026-11-16 is after 2026-11-15."
+
+    with pytest.raises(BadPeriod, match=f"^{message}$"):
+        require_range(MONDAY, day(-1))

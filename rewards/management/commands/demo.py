@@ -10,7 +10,8 @@ from django.utils import timezone
 from rewards.choices import Cadence, RunStatus
 from rewards.demo import Activity, Bundled, Synthetic
 from rewards.engine.business_days import monday_of
-from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
+from rewards.engine.periods import MAX_DAYS
+from rewards.management.base import RewardsCommand, whole_number
 from rewards.reports.leaderboard import LeaderboardRow, ranking
 from rewards.selectors.ledger import RuleTotal, totals_by_rule
 from rewards.services import demo

@@ -5,8 +5,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from rewards.choices import RunTrigger
-from rewards.engine.periods import NEEDS_OPERATOR, PeriodState
-from rewards.management.base import MAX_DAYS, RewardsCommand, whole_number
+from rewards.engine.periods import MAX_DAYS, NEEDS_OPERATOR, PeriodState
+from rewards.management.base import RewardsCommand, whole_number
 from rewards.reports.status import PeriodRow, Status, status
 
 MAX_NAMED = 5
