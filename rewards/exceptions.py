@@ -45,6 +45,10 @@ class UnknownHost(UsageError):
     """An external id or a primary key that no host has."""
 
 
+class UnknownRun(UsageError):
+    """A primary key that no run has."""
+
+
 class BadFile(UsageError):
     """An input file that cannot be read at all."""
 

@@ -1,12 +1,16 @@
 """One host: its activity, its awards, and the runs that evaluated it."""
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
+from django.db import connection
 from django.db.models import Q
 
 from rewards.choices import ActivityKind, BatchStatus, Cadence
+from rewards.engine.business_days import ONE_DAY
 from rewards.engine.periods import Period
+from rewards.exceptions import UnknownHost
 from rewards.models import (
     ActivityEvent,
     AwardBatch,
@@ -16,10 +20,32 @@ from rewards.models import (
     ScoreHistory,
     User,
 )
+from rewards.models.user import EXTERNAL_ID_PATTERN
+from rewards.selectors.scope import Scope
+
+MAX_STREAK = 366
+"""Active days in a row are counted up to this number."""
 
 
 def user_by_external_id(*, external_id: str) -> User | None:
     return User.objects.filter(external_id=external_id).first()
+
+
+def host_by_external_id(*, external_id: str, scope: Scope) -> Host:
+    """Return the host with its score. Raises UnknownHost, with the same words for every reason."""
+    # No host has an id that the database would refuse as a parameter, such as one with a NUL.
+    host = (
+        Host.objects.select_related("score").filter(external_id=external_id).first()
+        if re.fullmatch(EXTERNAL_ID_PATTERN, external_id)
+        else None
+    )
+    if host is None:
+        raise unknown_host(external_id)
+    return host
+
+
+def unknown_host(external_id: str) -> UnknownHost:
+    return UnknownHost(f"No host has the external id {external_id!a:.80}.")
 
 
 def hosts_named(*, name: str, limit: int) -> list[int]:
@@ -50,6 +76,47 @@ def awards_of_host(*, user: int, reference_dates: Collection[date]) -> list[Scor
         .select_related("rule", "run")
         .order_by("-reference_date", "rule_type")
     )
+
+
+def awarded_rules(*, user: int, reference_dates: Collection[date]) -> set[tuple[str, date]]:
+    """Return (rule type, reference date) of the host's awards for these dates."""
+    return set(
+        ScoreHistory.objects.filter(user_id=user, reference_date__in=reference_dates).values_list(
+            "rule_type", "reference_date"
+        )
+    )
+
+
+def streak_of_host(*, user: int, today: date) -> int:
+    """Return the number of active days in a row up to today, MAX_STREAK at most.
+
+    While the host has not been active today, up to yesterday.
+    """
+    # Each step is one look-up in the index of days. LIMIT keeps it from becoming a join.
+    sql = """
+        WITH RECURSIVE streak (date, days) AS (
+            (
+                SELECT date, 1 FROM rewards_dailyactivity
+                WHERE user_id = %(user)s AND date IN (%(today)s, %(yesterday)s)
+                ORDER BY date DESC LIMIT 1
+            )
+            UNION ALL
+            SELECT before.date, days + 1
+            FROM streak CROSS JOIN LATERAL (
+                SELECT date FROM rewards_dailyactivity
+                WHERE user_id = %(user)s AND date = streak.date - 1 LIMIT 1
+            ) AS before
+            WHERE days < %(max)s
+        )
+        SELECT count(*) FROM streak
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql,
+            {"user": user, "today": today, "yesterday": today - ONE_DAY, "max": MAX_STREAK},
+        )
+        (days,) = cursor.fetchone()
+    return int(days)
 
 
 def events_in(

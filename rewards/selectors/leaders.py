@@ -1,13 +1,17 @@
 """The hosts with the most points. Of hosts with equal points, the one known for longer leads."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
+from typing import NamedTuple
 
+from django.db import connection
 from django.db.models import Exists, F, QuerySet, Sum
 
 from rewards.choices import RunStatus
 from rewards.engine.business_days import sunday_of
 from rewards.models import AwardRun, Score, ScoreHistory
+from rewards.selectors.pages import Page, page_of
+from rewards.selectors.scope import ALL_HOSTS, Scope
 
 MAX_LEADERS = 100
 """Hosts that a run records as the leaders of its week."""
@@ -41,16 +45,30 @@ def leaders_of_week(*, monday: date, limit: int) -> list[UserPoints]:
     return list(scores[:limit]) or leaders(first=monday, last=sunday_of(monday), limit=limit)
 
 
-def leaders_by_journal(*, monday: date) -> list[UserPoints]:
+class RecordedLeaders(NamedTuple):
+    """The leaders of a week, as its last finished run recorded them."""
+
+    leaders: list[UserPoints]
+    as_of: datetime | None
+    """When that run ended; None without a run."""
+
+
+def recorded_leaders(*, monday: date, scope: Scope) -> RecordedLeaders:
     """Return the leaders of the week of `monday` that its last finished run recorded."""
     run = (
         AwardRun.objects.filter(reference_date__range=(monday, sunday_of(monday)))
         .exclude(status=RunStatus.RUNNING)
         .order_by("-finished_at", "-pk")
-        .values_list("leaders", flat=True)
+        .values_list("leaders", "finished_at")
         .first()
     )
-    return [(user, points) for user, points in run or []]
+    recorded, as_of = run or ([], None)
+    return RecordedLeaders([(user, points) for user, points in recorded], as_of)
+
+
+def leaders_by_journal(*, monday: date) -> list[UserPoints]:
+    """Return the leaders of the week of `monday`, in order of points."""
+    return recorded_leaders(monday=monday, scope=ALL_HOSTS).leaders
 
 
 def awarded_hosts(*, first: date, last: date) -> QuerySet[ScoreHistory, int]:
@@ -68,3 +86,55 @@ def points_of_hosts(*, first: date, last: date) -> Iterator[tuple[int, str, int]
         .values_list("user_id", "external_id", "all_points")
     )
     yield from sums.iterator(chunk_size=10_000)
+
+
+class LeaderKey(NamedTuple):
+    """The place of a host in the order of leaders."""
+
+    points: int
+    user_id: int
+    rank: int
+
+
+class Leader(NamedTuple):
+    """A host, its points, and its place in their order."""
+
+    key: LeaderKey
+    external_id: str
+
+
+def ranking_page(
+    *, monday: date, after: LeaderKey | None, limit: int, scope: Scope
+) -> Page[Leader, LeaderKey]:
+    """Return `limit` of the hosts with awards of a week, in the order of leaders, after a place.
+
+    The ledger of the week is added up for each page.
+    """
+    key = "(-sum(points), user_id) > (%(points)s, %(user)s)"
+    sql = f"""
+        SELECT all_points, user_id, external_id
+        FROM (
+            SELECT user_id, sum(points)::bigint AS all_points FROM rewards_scorehistory
+            WHERE reference_date BETWEEN %(first)s AND %(last)s
+            GROUP BY user_id HAVING {key if after else "true"}
+            ORDER BY all_points DESC, user_id LIMIT %(limit)s
+        ) AS sums
+        JOIN rewards_user ON id = user_id
+        ORDER BY all_points DESC, user_id
+    """  # noqa: S608 - constants
+    parameters: dict[str, date | int | None] = {
+        "first": monday,
+        "last": sunday_of(monday),
+        "limit": limit + 1,
+        "points": -after.points if after else None,
+        "user": after.user_id if after else None,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows = cursor.fetchall()
+    first_rank = after.rank + 1 if after else 1
+    ranked = [
+        Leader(LeaderKey(points, user, rank), external_id)
+        for rank, (points, user, external_id) in enumerate(rows, start=first_rank)
+    ]
+    return page_of(ranked, limit=limit, key=lambda leader: leader.key)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from datetime import date
 from operator import attrgetter
 
+from django.db.models import Q
+
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.engine.periods import Period
 from rewards.engine.values import Rule
@@ -14,6 +16,21 @@ from rewards.models import RewardRule
 def versions_in_force(*, day: date) -> dict[RuleType, RewardRule]:
     """Return the version of each rule type in force on `day`, paused ones included."""
     return {RuleType(version.rule_type): version for version in RewardRule.objects.in_force_on(day)}
+
+
+def versions_of_periods(*, day: Period, week: Period) -> dict[RuleType, RewardRule]:
+    """Return the version of each rule type in force on the last day of its period, paused or not.
+
+    Rule types are those of the day and those of the week. One query.
+    """
+    last_days = {Cadence.DAILY: day.last_day, Cadence.WEEKLY: week.last_day}
+    counts = Q()
+    for rule_type, spec in RULE_TYPE_SPECS.items():
+        counts |= Q(rule_type=rule_type, starts_on__lte=last_days[spec.cadence])
+    versions = (
+        RewardRule.objects.filter(counts).order_by("rule_type", "-starts_on").distinct("rule_type")
+    )
+    return {RuleType(version.rule_type): version for version in versions}
 
 
 def active_versions(*, period: Period) -> list[RewardRule]:

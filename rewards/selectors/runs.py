@@ -11,7 +11,10 @@ from django.db.models.functions import Coalesce
 
 from rewards.choices import BatchStatus, Cadence, RunStatus
 from rewards.engine.periods import Journal, Period
+from rewards.exceptions import UnknownRun
 from rewards.models import AwardRun
+from rewards.selectors.pages import Page, page_of
+from rewards.selectors.scope import Scope
 
 _LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
 
@@ -150,3 +153,39 @@ def open_runs() -> list[OpenRun]:
         .values_list(*OpenRun._fields[:4], "batches_done", "all_batches", "written")
     )
     return [OpenRun(*row) for row in rows]
+
+
+def run_by_id(*, run: int, scope: Scope) -> AwardRun:
+    """Return a run. Raises UnknownRun."""
+    found = AwardRun.objects.filter(pk=run).first()
+    if found is None:
+        raise UnknownRun(f"There is no run {run!s:.80}.")
+    return found
+
+
+class RunPlace(NamedTuple):
+    """The place of a run in the journal."""
+
+    reference_date: date
+    cadence: str
+    attempt: int
+
+
+def runs_page(
+    *, first: date, last: date, after: RunPlace | None, limit: int, scope: Scope
+) -> Page[AwardRun, RunPlace]:
+    """Return `limit` runs whose reference date lies in `first`..`last`, latest date first."""
+    runs = AwardRun.objects.filter(reference_date__range=(first, last))
+    if after:
+        day, cadence, attempt = after
+        runs = runs.filter(reference_date__lte=day).filter(
+            Q(reference_date__lt=day)
+            | Q(cadence__lt=cadence)
+            | Q(cadence=cadence, attempt__lt=attempt)
+        )
+    rows = list(runs.order_by("-reference_date", "-cadence", "-attempt")[: limit + 1])
+    return page_of(
+        rows,
+        limit=limit,
+        key=lambda run: RunPlace(run.reference_date, run.cadence, run.attempt),
+    )

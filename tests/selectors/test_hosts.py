@@ -6,8 +6,10 @@ import pytest
 
 from rewards.choices import ActivityKind, BatchStatus, Cadence
 from rewards.engine.periods import Period
-from rewards.models import ActivityEvent
+from rewards.exceptions import UnknownHost
+from rewards.models import ActivityEvent, DailyActivity
 from rewards.selectors import hosts
+from rewards.selectors.scope import ALL_HOSTS
 from tests.factories import (
     A_MONDAY,
     ActivityEventFactory,
@@ -15,6 +17,7 @@ from tests.factories import (
     DailyActivityFactory,
     HostFactory,
     RewardRuleFactory,
+    ScoreFactory,
     ScoreHistoryFactory,
     StaffFactory,
 )
@@ -36,6 +39,25 @@ def test_a_user_is_known_by_external_id(host):
     assert hosts.user_by_external_id(external_id="ana") == host
     assert hosts.user_by_external_id(external_id="bo") == staff
     assert hosts.user_by_external_id(external_id="Ana") is None
+
+
+def test_a_host_is_found_with_its_score(host, django_assert_num_queries):
+    score = ScoreFactory(user=host)
+
+    with django_assert_num_queries(1):
+        found = hosts.host_by_external_id(external_id="ana", scope=ALL_HOSTS)
+        assert (found, found.score) == (host, score)
+
+
+@pytest.mark.parametrize("name", ["bo", "Ana", "ana\n", "", "a\0", "a b", "x" * 100_000])
+def test_who_is_no_host_is_unknown(host, name):
+    """Also a member of staff, and ids that the database would refuse to compare."""
+    StaffFactory(external_id="bo")
+
+    with pytest.raises(UnknownHost) as refusal:
+        hosts.host_by_external_id(external_id=name, scope=ALL_HOSTS)
+
+    assert str(refusal.value) == f"No host has the external id {name!a:.80}."
 
 
 @pytest.mark.parametrize(
@@ -95,6 +117,48 @@ def test_the_awards_of_a_host_are_latest_first(host, django_assert_num_queries):
         ]
 
     assert found == [third, second, first]
+
+
+def test_the_awarded_rules_of_a_host(host):
+    run, login = AwardRunFactory(), RewardRuleFactory()
+    for user, offset in [(host, 0), (host, 1), (host, 2), (HostFactory(), 3)]:
+        day = A_MONDAY + offset * ONE_DAY
+        ScoreHistoryFactory(user=user, rule=login, run=run, reference_date=day)
+
+    def awarded(*offsets):
+        days = [A_MONDAY + offset * ONE_DAY for offset in offsets]
+        return hosts.awarded_rules(user=host.pk, reference_dates=days)
+
+    assert awarded(0, 2) == {
+        ("DAILY_LOGIN", A_MONDAY),
+        ("DAILY_LOGIN", A_MONDAY + 2 * ONE_DAY),
+    }
+    assert awarded(3) == set()
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "streak"),
+    [
+        ([], 0),
+        ([0], 1),
+        ([1], 1),
+        ([2, 3], 0),
+        ([0, 1, 2, 4], 3),
+        ([1, 2, 3], 3),
+        ([0, 2, 3], 1),
+        ([-1, 0], 1),  # tomorrow's activity, of a clock that is ahead
+        (range(366), 366),
+        (range(1, 400), 366),
+    ],
+)
+def test_a_streak_is_active_days_in_a_row(host, days_ago, streak):
+    other = HostFactory()
+    for user, days in [(host, days_ago), (other, range(10))]:
+        DailyActivity.objects.bulk_create(
+            DailyActivity(user=user, date=A_MONDAY - n * ONE_DAY, logins=1) for n in days
+        )
+
+    assert hosts.streak_of_host(user=host.pk, today=A_MONDAY) == streak
 
 
 def store(user, *events):

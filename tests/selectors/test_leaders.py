@@ -6,12 +6,16 @@ import pytest
 
 from rewards.choices import RuleType, RunStatus
 from rewards.selectors.leaders import (
+    LeaderKey,
     awarded_hosts,
     leaders,
     leaders_by_journal,
     leaders_of_week,
     points_of_hosts,
+    ranking_page,
+    recorded_leaders,
 )
+from rewards.selectors.scope import ALL_HOSTS
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -121,3 +125,31 @@ def test_leaders_by_journal_of_the_first_and_last_day(day):
 
 def test_a_week_without_runs_has_no_leaders_by_journal():
     assert leaders_by_journal(monday=A_MONDAY) == []
+
+
+def test_recorded_leaders_say_when_they_were_recorded():
+    finished = datetime(2026, 11, 23, tzinfo=UTC)
+    AwardRunFactory(leaders=[[1, 10]], finished_at=finished)
+    AwardRunFactory(leaders=[[2, 10]], finished_at=finished - ONE_DAY)
+
+    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS) == ([(1, 10)], finished)
+    assert recorded_leaders(monday=SUNDAY + ONE_DAY, scope=ALL_HOSTS) == ([], None)
+
+
+def test_a_page_of_a_ranking_begins_after_a_place(hosts):
+    ordered = [
+        (LeaderKey(points, hosts[number].pk, rank), hosts[number].external_id)
+        for rank, (number, points) in enumerate([(1, 30), (2, 20), (3, 20), (0, 10)], start=1)
+    ]
+
+    def page(after=None, limit=9):
+        return ranking_page(monday=A_MONDAY, after=after, limit=limit, scope=ALL_HOSTS)
+
+    assert page().rows == ordered
+    assert page().next is None
+    assert page(limit=4).next is None
+    for number, (place, _) in enumerate(ordered[:-1], start=1):
+        assert page(limit=number).rows == ordered[:number]
+        assert page(limit=number).next == place
+        assert page(place).rows == ordered[number:]
+    assert page(ordered[-1][0]).rows == []

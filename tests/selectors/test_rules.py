@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rewards.choices import Cadence, RuleType
+from rewards.engine.business_days import monday_of
 from rewards.engine.periods import Period
 from rewards.engine.values import Rule
 from rewards.models import RewardRule
@@ -16,6 +17,7 @@ from rewards.selectors.rules import (
     to_rule,
     version_token,
     versions_in_force,
+    versions_of_periods,
 )
 from tests.factories import A_MONDAY, RewardRuleFactory
 
@@ -60,6 +62,27 @@ def versions():
 def test_the_versions_in_force_on_a_day(versions, offset, names):
     """The latest that has begun of each type, paused ones included."""
     found = versions_in_force(day=A_MONDAY + offset * ONE_DAY)
+
+    assert found == {RuleType(versions[name].rule_type): versions[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("offset", "names"),
+    [
+        (-10, []),
+        (-9, ["audio"]),
+        (0, ["audio", "current", "weekly"]),  # the week by its Sunday
+        (1, ["audio", "next", "weekly"]),
+        (7, ["audio", "next", "next weekly"]),
+    ],
+)
+def test_the_versions_of_a_day_and_its_week(versions, offset, names, django_assert_num_queries):
+    day = A_MONDAY + offset * ONE_DAY
+
+    with django_assert_num_queries(1):
+        found = versions_of_periods(
+            day=Period(Cadence.DAILY, day), week=Period(Cadence.WEEKLY, monday_of(day))
+        )
 
     assert found == {RuleType(versions[name].rule_type): versions[name] for name in names}
 

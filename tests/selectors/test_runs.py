@@ -7,16 +7,21 @@ from django.db import connection
 
 from rewards.choices import BatchStatus, Cadence, RunStatus, RunTrigger
 from rewards.engine.periods import Journal, Period
+from rewards.exceptions import UnknownRun
 from rewards.selectors.runs import (
     OpenRun,
+    RunPlace,
     RunTotals,
     journals,
     latest_evaluated_day,
     lock_key,
     open_runs,
+    run_by_id,
     run_totals,
     running_periods,
+    runs_page,
 )
+from rewards.selectors.scope import ALL_HOSTS
 from tests.factories import A_MONDAY, AwardRunFactory
 from tests.processes import held_by_another
 
@@ -265,3 +270,39 @@ def test_open_runs_have_their_progress():
         OpenRun("weekly", A_MONDAY, 1, started, 3, 4, 10),
         OpenRun("daily", A_MONDAY, 1, newer.started_at, 0, 0, 0),
     ]
+
+
+# --- One run, and pages of runs ---------------------------------------------------------------
+
+
+def test_a_run_is_found_by_its_id():
+    run, _ = runs("done", "done")
+
+    assert run_by_id(run=run.pk, scope=ALL_HOSTS) == run
+
+
+@pytest.mark.parametrize("run", [0, -1, 10**30])
+def test_an_unknown_run(run):
+    with pytest.raises(UnknownRun, match=rf"^There is no run {run}\.$"):
+        run_by_id(run=run, scope=ALL_HOSTS)
+
+
+def test_a_page_of_runs_begins_after_a_place():
+    first, second = runs("done", "done")
+    (weekly,) = runs("done", cadence=Cadence.WEEKLY)
+    (tuesday,) = runs("done", reference_date=A_MONDAY + ONE_DAY)
+    (late,) = runs("running", reference_date=A_MONDAY + 2 * ONE_DAY)
+    ordered = [tuesday, weekly, second, first]
+
+    def page(after=None, limit=9, last=A_MONDAY + ONE_DAY):
+        return runs_page(first=A_MONDAY, last=last, after=after, limit=limit, scope=ALL_HOSTS)
+
+    assert page().rows == ordered
+    assert page().next is None
+    assert page(limit=4).next is None
+    assert page(last=late.reference_date).rows == [late, *ordered]
+    for number, run in enumerate(ordered[:-1], start=1):
+        place = RunPlace(run.reference_date, run.cadence, run.attempt)
+        assert page(limit=number).next == place
+        assert page(place).rows == ordered[number:]
+    assert page(RunPlace(A_MONDAY, Cadence.DAILY, 1)).rows == []
