@@ -17,6 +17,12 @@ class Access:
     scope: Scope
 
 
+class ApiRequest(HttpRequest):
+    """A request with an accepted key."""
+
+    auth: Access
+
+
 class KeyWith(AuthBase):
     """Accepts the key of an active client that has the permission `scope`."""
 
