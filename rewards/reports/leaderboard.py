@@ -1,21 +1,35 @@
 """The hosts with the most points, over a week or any days."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from rewards.engine.business_days import monday_of, sunday_of
 from rewards.models import User
 from rewards.selectors.leaders import (
     MAX_LEADERS,
+    LeaderKey,
+    UserPoints,
     leaders,
     leaders_by_journal,
     points_of_hosts,
+    ranking_page,
+    recorded_leaders,
 )
+from rewards.selectors.scope import Scope
 from rewards.selectors.time_limits import query_time_limit
+from rewards.selectors.time_zone import business_date
 
-__all__ = ["MAX_LEADERS", "LeaderboardRow", "leaderboard", "ranking"]
+__all__ = [
+    "MAX_LEADERS",
+    "LeaderKey",
+    "LeaderboardRow",
+    "WeekLeaders",
+    "leaderboard",
+    "ranking",
+    "week_leaders",
+]
 
 LEADERBOARD_TIMEOUT_MS = 15_000
 
@@ -44,11 +58,43 @@ def leaderboard(*, first: date, last: date, limit: int = MAX_LEADERS) -> list[Le
     else:
         with query_time_limit(milliseconds=LEADERBOARD_TIMEOUT_MS):
             found = leaders(first=first, last=last, limit=limit)
-    users = User.objects.in_bulk([user for user, _ in found])
-    return [
-        LeaderboardRow(rank=rank, user_id=user, external_id=str(users[user]), points=points)
-        for rank, (user, points) in enumerate(found, start=1)
-    ]
+    return _named(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeekLeaders:
+    """Hosts of a week in the order of their points."""
+
+    rows: tuple[LeaderboardRow, ...]
+    as_of: datetime | None
+    """When the rows were true; None while no run of the week has ended."""
+    next: LeaderKey | None
+    """Where the next page begins; None on the last page, and for the week that is open."""
+
+
+def week_leaders(
+    *, monday: date, after: LeaderKey | None, limit: int, now: datetime, scope: Scope
+) -> WeekLeaders:
+    """Return the leaders of a week, or a page of all its hosts with awards once it has ended.
+
+    The leaders of the open week, MAX_LEADERS at most, are those that its last finished run
+    recorded. A week that has ended is added up from the ledger, within LEADERBOARD_TIMEOUT_MS.
+    Raises QueryTimedOut.
+    """
+    if monday >= monday_of(business_date(now)):
+        recorded = recorded_leaders(monday=monday, scope=scope)
+        return WeekLeaders(rows=tuple(_named(recorded.leaders)), as_of=recorded.as_of, next=None)
+    with query_time_limit(
+        milliseconds=LEADERBOARD_TIMEOUT_MS, work_mem="64MB", advice="ask again later"
+    ):
+        page = ranking_page(monday=monday, after=after, limit=limit, scope=scope)
+    rows = tuple(
+        LeaderboardRow(
+            rank=key.rank, user_id=key.user_id, external_id=external_id, points=key.points
+        )
+        for key, external_id in page.rows
+    )
+    return WeekLeaders(rows=rows, as_of=now, next=page.next)
 
 
 def ranking(*, first: date, last: date) -> Iterator[LeaderboardRow]:
@@ -56,3 +102,12 @@ def ranking(*, first: date, last: date) -> Iterator[LeaderboardRow]:
     rows = points_of_hosts(first=first, last=last)
     for rank, (user_id, external_id, points) in enumerate(rows, start=1):
         yield LeaderboardRow(rank=rank, user_id=user_id, external_id=external_id, points=points)
+
+
+def _named(found: Sequence[UserPoints]) -> list[LeaderboardRow]:
+    """Return the rows of hosts that are in the order of their points. One query."""
+    users = User.objects.in_bulk([user for user, _ in found])
+    return [
+        LeaderboardRow(rank=rank, user_id=user, external_id=str(users[user]), points=points)
+        for rank, (user, points) in enumerate(found, start=1)
+    ]

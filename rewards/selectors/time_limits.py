@@ -11,10 +11,13 @@ _QUERY_CANCELED = "57014"
 
 
 @contextmanager
-def query_time_limit(*, milliseconds: int, work_mem: str | None = None) -> Iterator[None]:
+def query_time_limit(
+    *, milliseconds: int, work_mem: str | None = None, advice: str = "ask for fewer days"
+) -> Iterator[None]:
     """Limit each query in the block, which runs in a transaction. Raises QueryTimedOut.
 
-    `work_mem`, such as "64MB", is what each query may use for sorting and hashing.
+    `work_mem`, such as "64MB", is what each query may use for sorting and hashing. `advice` ends
+    the sentence of the error.
     """
     limits = {"statement_timeout": f"{milliseconds}ms"}
     if work_mem is not None:
@@ -30,6 +33,6 @@ def query_time_limit(*, milliseconds: int, work_mem: str | None = None) -> Itera
         if getattr(error.__cause__, "sqlstate", "") != _QUERY_CANCELED:
             raise
         raise QueryTimedOut(
-            f"The query took longer than {milliseconds / 1000:g} seconds and was canceled; ask for "
-            "fewer days."
+            f"The query took longer than {milliseconds / 1000:g} seconds and was canceled; "
+            f"{advice}."
         ) from error

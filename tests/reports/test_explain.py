@@ -16,7 +16,8 @@ from rewards.choices import (
 from rewards.engine.evaluators import EVALUATORS
 from rewards.exceptions import UnknownHost
 from rewards.models import ScoreHistory
-from rewards.reports.explain.explanation import Outcome, explain
+from rewards.reports.explain.explanation import Outcome, explain, explain_host
+from rewards.selectors.scope import ALL_HOSTS
 from tests.awards import award_daily
 from tests.factories import (
     A_MONDAY,
@@ -369,3 +370,21 @@ def test_metrics_of_a_week_note_short_calls_on_active_days_too(host, monkeypatch
 
     assert rule.sentence == "4 completed audio calls (5 needed)."
     assert rule.notes == ("1 audio call at Mon 12:00 was too short to count (under 1 s).",)
+
+
+# --- For a reader outside ---------------------------------------------------------------------
+
+
+def test_a_host_is_explained_as_to_staff():
+    RewardRuleFactory()
+    DailyActivityFactory(user=HostFactory(external_id="alice"))
+    question = {"external_id": "alice", "day": A_MONDAY, "now": NOW}
+
+    assert explain_host(**question, scope=ALL_HOSTS).to_dict() == explain(**question).to_dict()
+
+
+def test_only_staff_may_ask_about_who_is_no_host():
+    HostFactory(external_id="bob", is_host=False)
+
+    with pytest.raises(UnknownHost, match=r"^No host has the external id 'bob'\.$"):
+        explain_host(external_id="bob", day=A_MONDAY, now=NOW, scope=ALL_HOSTS)

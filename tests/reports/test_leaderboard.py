@@ -7,8 +7,16 @@ from rewards.choices import RunTrigger
 from rewards.engine.business_days import ONE_DAY
 from rewards.exceptions import QueryTimedOut
 from rewards.reports import leaderboard as module
-from rewards.reports.leaderboard import LeaderboardRow, leaderboard, ranking
+from rewards.reports.leaderboard import (
+    LeaderboardRow,
+    LeaderKey,
+    WeekLeaders,
+    leaderboard,
+    ranking,
+    week_leaders,
+)
 from rewards.selectors.leaders import leaders_by_journal
+from rewards.selectors.scope import ALL_HOSTS
 from tests.awards import award_daily
 from tests.factories import (
     A_MONDAY,
@@ -114,3 +122,53 @@ def test_a_row_is_named_by_the_external_id(hosts):
         "external_id": "ada",
         "points": 30,
     }
+
+
+# --- A week for a reader outside --------------------------------------------------------------
+
+
+def week(monday=A_MONDAY, after=None, limit=9, now=NOW):
+    return week_leaders(monday=monday, after=after, limit=limit, now=now, scope=ALL_HOSTS)
+
+
+def test_the_open_week_shows_its_recorded_leaders(hosts):
+    ada, bea, _ = hosts
+    recorded_at = NOW - 4 * ONE_DAY
+    AwardRunFactory(leaders=[[bea.pk, 9], [ada.pk, 8]], finished_at=recorded_at)
+
+    for now in (NOW - 8 * ONE_DAY, NOW - 2 * ONE_DAY):  # its Monday and its Sunday
+        assert week(now=now, limit=1) == WeekLeaders(
+            rows=(row(1, bea, 9), row(2, ada, 8)), as_of=recorded_at, next=None
+        )
+
+
+def test_an_open_week_without_a_run_has_no_leaders():
+    assert week(now=NOW - 7 * ONE_DAY) == WeekLeaders(rows=(), as_of=None, next=None)
+
+
+def test_a_week_that_has_ended_has_every_host_by_rank(hosts):
+    ada, bea, cleo = hosts
+    AwardRunFactory(leaders=[[ada.pk, 1]], finished_at=NOW)
+    end = NOW - 1 * ONE_DAY
+    place = LeaderKey(points=30, user_id=bea.pk, rank=2)
+
+    assert week(now=end) == WeekLeaders(
+        rows=(row(1, cleo, 50), row(2, bea, 30), row(3, ada, 10)), as_of=end, next=None
+    )
+    assert week(limit=2, now=end) == WeekLeaders(
+        rows=(row(1, cleo, 50), row(2, bea, 30)), as_of=end, next=place
+    )
+    assert week(after=place).rows == (row(3, ada, 10),)
+    assert list(week().rows) == list(ranking(first=A_MONDAY, last=A_SUNDAY))
+
+
+def test_a_week_that_has_ended_has_a_time_limit(hosts, monkeypatch):
+    def slow(**_):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(module, "LEADERBOARD_TIMEOUT_MS", 10)
+    monkeypatch.setattr(module, "ranking_page", slow)
+
+    with pytest.raises(QueryTimedOut, match=r"canceled; ask again later\.$"):
+        week()

@@ -7,16 +7,16 @@ from typing import Any
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.engine.business_days import monday_of
 from rewards.engine.periods import Period
-from rewards.exceptions import UnknownHost
 from rewards.models import AwardRun, DailyActivity, RewardRule, ScoreHistory, User
 from rewards.reports.explain.host_period import HostPeriod, read_host_periods
 from rewards.reports.explain.notes import notes_on
 from rewards.reports.explain.outcome import Outcome, outcome_of
 from rewards.selectors import hosts
 from rewards.selectors.rules import versions_in_force
+from rewards.selectors.scope import Scope
 from rewards.selectors.time_zone import business_time_zone
 
-__all__ = ["Explanation", "Outcome", "RuleExplanation", "explain"]
+__all__ = ["Explanation", "Outcome", "RuleExplanation", "explain", "explain_host"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +90,21 @@ class Explanation:
 def explain(*, external_id: str, day: date, now: datetime) -> Explanation:
     """Return why the host has, or has not, each award of `day` and of its week.
 
-    A fixed number of queries; writes nothing. Raises UnknownHost.
+    A fixed number of queries; writes nothing. Staff may ask about a user who is no host too.
+    Raises UnknownHost.
     """
     user = hosts.user_by_external_id(external_id=external_id)
     if user is None:
-        raise UnknownHost(f"No host has the external id {external_id!a:.80}.")
+        raise hosts.unknown_host(external_id)
+    return _explain(user, day, now)
+
+
+def explain_host(*, external_id: str, day: date, now: datetime, scope: Scope) -> Explanation:
+    """Return what `explain` does of a host in `scope`. Raises UnknownHost."""
+    return _explain(hosts.host_by_external_id(external_id=external_id, scope=scope), day, now)
+
+
+def _explain(user: User, day: date, now: datetime) -> Explanation:
     periods = {
         Cadence.DAILY: Period(Cadence.DAILY, day),
         Cadence.WEEKLY: Period(Cadence.WEEKLY, monday_of(day)),

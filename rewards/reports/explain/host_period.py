@@ -98,7 +98,7 @@ def read_host_periods(
             period=period,
             zone=zone,
             today=business_date(now, zone),
-            facts=_facts(active),
+            facts=facts_of(active),
             active_days=[activity.date for activity in active],
             run=run,
             failed_batch=failed.get(run.pk) if run else None,
@@ -115,7 +115,8 @@ def read_host_periods(
     return {period.cadence: host_period(period) for period in periods}
 
 
-def _facts(active: Sequence[DailyActivity]) -> Facts:
+def facts_of(active: Sequence[DailyActivity]) -> Facts:
+    """Return the facts of the days on which a host was active."""
     return Facts(
         logins=sum(day.logins for day in active),
         audio_calls=sum(day.audio_calls for day in active),

@@ -1,0 +1,69 @@
+"""The ledger for a reader outside: the rows of a host, and those that a run wrote."""
+
+from datetime import date
+from typing import Any
+
+from rewards.engine.business_days import days_between
+from rewards.selectors.hosts import host_by_external_id
+from rewards.selectors.ledger_pages import (
+    HostKey,
+    LedgerRow,
+    RunKey,
+    ledger_of_host,
+    ledger_of_run,
+)
+from rewards.selectors.pages import Page
+from rewards.selectors.runs import run_by_id
+from rewards.selectors.scope import Scope
+from rewards.selectors.time_limits import query_time_limit
+
+__all__ = ["HostKey", "LedgerRow", "RunKey", "awards_of_host", "awards_of_run", "row_dict"]
+
+LEDGER_TIMEOUT_MS = 10_000
+
+
+def awards_of_host(
+    *,
+    external_id: str,
+    first: date,
+    last: date,
+    after: HostKey | None,
+    limit: int,
+    scope: Scope,
+) -> Page[LedgerRow, HostKey]:
+    """Return a page of the host's ledger rows for `first`..`last`, latest reference date first.
+
+    Raises UnknownHost.
+    """
+    host = host_by_external_id(external_id=external_id, scope=scope)
+    days = list(days_between(first, last))
+    return ledger_of_host(user=host.pk, days=days, after=after, limit=limit, scope=scope)
+
+
+def awards_of_run(
+    *, run: int, after: RunKey | None, limit: int, scope: Scope
+) -> Page[LedgerRow, RunKey]:
+    """Return a page of the ledger rows that the run wrote, by user and rule type.
+
+    Raises UnknownRun and, after LEDGER_TIMEOUT_MS, QueryTimedOut.
+    """
+    reference_date = run_by_id(run=run, scope=scope).reference_date
+    with query_time_limit(milliseconds=LEDGER_TIMEOUT_MS, advice="ask again later"):
+        return ledger_of_run(
+            run=run, reference_date=reference_date, after=after, limit=limit, scope=scope
+        )
+
+
+def row_dict(row: LedgerRow) -> dict[str, Any]:
+    """Return a row of the ledger as a reader outside sees it."""
+    return {
+        "kind": "award",
+        "user_id": row.external_id,
+        "rule_type": row.rule_type,
+        "reference_date": row.reference_date.isoformat(),
+        "points": row.points,
+        "measured": row.measured,
+        "threshold": row.threshold,
+        "run": row.run_id,
+        "written_at": row.created_at.isoformat(),
+    }
