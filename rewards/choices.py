@@ -25,6 +25,15 @@ class ActivityKind(models.TextChoices):
     VIDEO_CALL = "video_call", "Video call"
 
 
+class ApiScope(models.TextChoices):
+    """What the key of a client of the API allows."""
+
+    EVENTS_WRITE = "events:write", "Send events"
+    HOSTS_WRITE = "hosts:write", "Create and change hosts"
+    SCORES_READ = "scores:read", "Read scores, awards and runs"
+    ADJUSTMENTS_WRITE = "adjustments:write", "Adjust points"
+
+
 class RuleType(models.TextChoices):
     """What can be rewarded. Each member has a row in RULE_TYPE_SPECS and an evaluator."""
 

@@ -49,6 +49,18 @@ class UnknownRun(UsageError):
     """A primary key that no run has."""
 
 
+class ClientRefused(UsageError):
+    """A client of the API whose values are invalid."""
+
+
+class ClientChanged(ClientRefused):
+    """A client that has changed since its editor opened it."""
+
+
+class KeyRefused(UsageError):
+    """A key that cannot be created, or that does not exist."""
+
+
 class BadFile(UsageError):
     """An input file that cannot be read at all."""
 

@@ -5,10 +5,12 @@ from datetime import UTC, date, datetime
 import factory
 from django.contrib.auth.hashers import make_password
 
-from rewards.choices import ActivityKind, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.choices import ActivityKind, ApiScope, Cadence, RuleType, RunStatus, RunTrigger
 from rewards.engine.business_days import monday_of
 from rewards.models import (
     ActivityEvent,
+    ApiClient,
+    ApiKey,
     AwardRun,
     DailyActivity,
     Host,
@@ -17,6 +19,7 @@ from rewards.models import (
     ScoreHistory,
     User,
 )
+from rewards.selectors.api_clients import digest_of
 
 A_MONDAY = date(2026, 11, 16)
 """The default day of tests, and the Monday of their week."""
@@ -111,3 +114,33 @@ class ScoreFactory(factory.django.DjangoModelFactory[Score]):
     daily_date = A_MONDAY
     weekly = 10
     week_start = factory.LazyAttribute(lambda score: monday_of(score.daily_date))
+
+
+class ApiClientFactory(factory.django.DjangoModelFactory[ApiClient]):
+    class Meta:
+        model = ApiClient
+
+    name = "The app"
+    source = factory.Sequence(lambda n: f"app-{n}")
+    scopes = factory.LazyFunction(lambda: list(ApiScope.values))
+
+
+SECRET = "s" * 43
+
+_DIGITS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
+    """A valid key; `key_text` returns its text."""
+
+    class Meta:
+        model = ApiKey
+
+    client = factory.SubFactory(ApiClientFactory)
+    prefix = factory.Sequence(lambda n: "".join(_DIGITS[int(digit)] for digit in f"{n:08}"))
+    digest = factory.LazyFunction(lambda: digest_of(SECRET))
+    created_at = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def key_text(key):
+    return f"rwd_{key.prefix}_{SECRET}"

@@ -6,6 +6,7 @@ from rewards.models.activity import (
     ActivityTotal,
     DailyActivity,
 )
+from rewards.models.api import ApiClient, ApiKey
 from rewards.models.ledger import ScoreHistory
 from rewards.models.rule import RewardRule
 from rewards.models.run import AwardBatch, AwardRun
@@ -17,6 +18,8 @@ __all__ = [
     "ActivityEvent",
     "ActivitySettings",
     "ActivityTotal",
+    "ApiClient",
+    "ApiKey",
     "AwardBatch",
     "AwardRun",
     "DailyActivity",

@@ -14,6 +14,8 @@ from rewards.models import ActivitySettings, ActivityTotal, AwardBatch
 from tests.factories import (
     A_MONDAY,
     ActivityEventFactory,
+    ApiClientFactory,
+    ApiKeyFactory,
     AwardRunFactory,
     DailyActivityFactory,
     HostFactory,
@@ -53,6 +55,10 @@ def score(**kwargs):
 def batch(**kwargs):
     values = {"run": AwardRunFactory(), "after_user": 0, "through_user": 1, **kwargs}
     return AwardBatch(**values)
+
+
+def key(**kwargs):
+    return ApiKeyFactory.build(**{"client": ApiClientFactory(), **kwargs})
 
 
 def award(**kwargs):
@@ -232,6 +238,48 @@ VIOLATIONS = [
         ),
         "The reference date of a weekly award is a Monday.",
     ),
+    # ApiClient
+    Violation(
+        "rewards_apiclient_one_per_source",
+        lambda: ApiClientFactory.build(**twin(ApiClientFactory, "source")),
+        "Another client has this source.",
+    ),
+    Violation(
+        "rewards_apiclient_source_is_visible_ascii",
+        lambda: ApiClientFactory.build(source="two words"),
+        "Use 1 to 64 visible ASCII characters.",
+    ),
+    Violation(
+        "rewards_apiclient_has_a_name",
+        lambda: ApiClientFactory.build(name=""),
+        "This field cannot be blank.",
+    ),
+    Violation(
+        "rewards_apiclient_scopes_are_known",
+        lambda: ApiClientFactory.build(scopes=["scores:read", "scores:write"]),
+        "Value 'scores:write' is not a valid choice.",
+    ),
+    Violation(
+        "rewards_apiclient_rate_fits",
+        lambda: ApiClientFactory.build(requests_per_second=0),
+        "Ensure this value is greater than or equal to 1.",
+    ),
+    # ApiKey
+    Violation(
+        "rewards_apikey_one_per_prefix",
+        lambda: key(**twin(ApiKeyFactory, "prefix")),
+        "Another key has this prefix.",
+    ),
+    Violation(
+        "rewards_apikey_prefix_is_8_letters_or_digits",
+        lambda: key(prefix="abcdefg_"),
+        "A prefix is 8 of the letters a-z and the digits 2-7.",
+    ),
+    Violation(
+        "rewards_apikey_digest_is_sha256",
+        lambda: key(digest=b"x" * 31),
+        "A digest has 32 bytes.",
+    ),
     # Score
     Violation(
         "rewards_score_week_begins_on_monday",
@@ -298,6 +346,26 @@ MORE_VIOLATIONS = [
         "rewards_score_periods_are_parts_of_the_whole",
         lambda: score(weekly=11),
         "exceed the lifetime",
+    ),
+    Violation(
+        "rewards_apiclient_source_is_visible_ascii",
+        lambda: ApiClientFactory.build(source=""),
+        "cannot be blank",
+    ),
+    Violation(
+        "rewards_apiclient_scopes_are_known",
+        lambda: ApiClientFactory.build(scopes=[]),
+        "cannot be blank",
+    ),
+    Violation(
+        "rewards_apiclient_rate_fits",
+        lambda: ApiClientFactory.build(requests_per_second=10_001),
+        "less than or equal to 10000",
+    ),
+    Violation(
+        "rewards_apikey_prefix_is_8_letters_or_digits",
+        lambda: key(prefix="abcdefg"),
+        "A prefix is 8 of",
     ),
 ]
 
@@ -369,6 +437,7 @@ def test_a_valid_row_of_each_table_is_accepted():
     rows += [batch(), award(reference_date=A_TUESDAY), score()]
     rows += [ActivityTotal(date=A_TUESDAY, slot=99, events=1)]
     rows += [ActivitySettings(min_call_seconds=1)]
+    rows += [ApiClientFactory.build(requests_per_second=10_000), key()]
 
     for row in rows:
         # The username of a host is not valid for staff, and the counts of a run may be empty.
