@@ -4,6 +4,7 @@ Blanks and line ends around a value are dropped. Messages never show a URL: it m
 """
 
 import os
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -44,6 +45,13 @@ def env_bool(name: str, *, default: bool) -> bool:
     if text.lower() in {"0", "false", "no", "off"}:
         return False
     raise ImproperlyConfigured(f"{name}={text!a:.80} is neither true nor false.")
+
+
+def env_choice(name: str, *, choices: Collection[str], default: str) -> str:
+    text = env_text(name, default=default)
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name}={text!a:.80} is not one of {', '.join(choices)}.")
+    return text
 
 
 def env_int(name: str, *, default: int, min_value: int, max_value: int) -> int:

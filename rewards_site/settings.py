@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from localservers.broker import LocalBroker
 from rewards_site.environment import (
     env_bool,
+    env_choice,
     env_database,
     env_email,
     env_int,
@@ -133,6 +134,12 @@ REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, min_value=1, 
 """Hosts evaluated and written in one transaction."""
 
 
+# --- Serving ----------------------------------------------------------------------------------
+
+REWARDS_SERVE = env_choice("REWARDS_SERVE", choices=("all", "admin", "api"), default="all")
+"""What a web process serves: the admin, the HTTP API, or both."""
+
+
 # --- Celery -----------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", example="redis://user:password@host:port/number")
@@ -198,20 +205,43 @@ INSTALLED_APPS = [
     "rewards",
 ]
 
-MIDDLEWARE = [
-    "csp.middleware.CSPMiddleware",  # first, so that every response carries the policy
-    "django.middleware.security.SecurityMiddleware",
-    # Serves the files of collectstatic. In a trial, runserver finds the files itself.
-    *([] if DEBUG else ["whitenoise.middleware.WhiteNoiseMiddleware"]),
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "rewards_site.sessions.SessionLimits",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",  # last: it replaces the response to a sign-in
-]
+# Serves the files of collectstatic. In a trial, runserver finds the files itself.
+_files = [] if DEBUG else ["whitenoise.middleware.WhiteNoiseMiddleware"]
+
+if REWARDS_SERVE == "api":
+    # Neither sessions nor cookies, so nothing to forge.
+    MIDDLEWARE = [
+        "rewards.api.health.health_middleware",
+        "rewards.api.problems.problems_middleware",
+        "django.middleware.security.SecurityMiddleware",
+        *_files,
+        "django.middleware.common.CommonMiddleware",
+    ]
+    SILENCED_SYSTEM_CHECKS = [
+        # The admin is installed and not served. What it needs is not there.
+        "admin.E408",
+        "admin.E409",
+        "admin.E410",
+        "axes.W002",
+        "security.W002",
+        "security.W003",
+    ]
+else:
+    MIDDLEWARE = [
+        "rewards.api.health.health_middleware",  # first: it needs no host name and no TLS
+        "csp.middleware.CSPMiddleware",  # so that every response carries the policy
+        *(["rewards.api.problems.problems_middleware"] if REWARDS_SERVE == "all" else []),
+        "django.middleware.security.SecurityMiddleware",
+        *_files,
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.common.CommonMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "rewards_site.sessions.SessionLimits",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+        "axes.middleware.AxesMiddleware",  # last: it replaces the response to a sign-in
+    ]
 
 ROOT_URLCONF = "rewards_site.urls"
 WSGI_APPLICATION = "rewards_site.wsgi.application"

@@ -1,5 +1,74 @@
-"""The HTTP API: its routers and its documentation."""
+"""The HTTP API: its routers, its problems and its documentation."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from csp.utils import build_policy
+from django.http import HttpResponse
 from ninja import NinjaAPI
+from ninja.openapi.docs import Swagger
+from ninja.openapi.schema import OpenAPISchema
+from ninja.types import DictStrAny
 
-api = NinjaAPI(title="Rewards", version="1", urls_namespace="api")
+from rewards.api.json_body import StrictParser
+from rewards.api.openapi import Document
+from rewards.api.problems import install_handlers
+
+_DESCRIPTION = """\
+Send activity, and read scores, awards, runs and rankings.
+
+Every request names its key: `Authorization: Bearer rwd_...`. A key belongs to a client, and allows
+what its scopes say. Every refusal is `application/problem+json` with one sentence in `detail`.
+After a status of 500 or more, or no answer at all, send the same request again: nothing is stored
+or paid twice.
+
+`/livez` and `/readyz` need no key.
+"""
+
+
+class RewardsAPI(NinjaAPI):
+    @functools.cached_property
+    def _document(self) -> OpenAPISchema:
+        return Document(self, self.get_root_path({}))
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: DictStrAny | None = None
+    ) -> OpenAPISchema:
+        """Return the document. The operations are fixed, so it is written once a process."""
+        if path_prefix is None and not path_params:
+            return self._document
+        return super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+
+
+def _with_policy(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Let a page of the documentation carry the content security policy in every process."""
+
+    @functools.wraps(view)
+    def with_policy(*args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(*args, **kwargs)
+        response.headers["Content-Security-Policy"] = build_policy()
+        return response
+
+    return with_policy
+
+
+def make_api() -> RewardsAPI:
+    """Return the API without its endpoints."""
+    made = RewardsAPI(
+        title="Rewards",
+        version="1",
+        description=_DESCRIPTION,
+        urls_namespace="api",
+        parser=StrictParser(),
+        docs=Swagger({"validatorUrl": None}),
+        docs_decorator=_with_policy,
+    )
+    install_handlers(made)
+    return made
+
+
+api = make_api()
+
+# One line for each module of endpoints:
+# api.add_router("/events", events.router)

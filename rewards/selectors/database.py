@@ -1,8 +1,11 @@
 """What the database contains, migrated or not."""
 
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from rewards.models import ActivityEvent, Host, RewardRule
+
+_is_current = False
 
 
 def foreign_tables() -> list[str]:
@@ -15,6 +18,22 @@ def foreign_tables() -> list[str]:
 def is_migrated() -> bool:
     """Return whether the tables of the application exist, in any version."""
     return ActivityEvent._meta.db_table in connection.introspection.table_names()
+
+
+def pending_migrations() -> int:
+    """Return the number of migrations that the database still lacks.
+
+    A process that has seen 0 asks only whether the database answers: its code cannot change.
+    """
+    global _is_current
+    if _is_current:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return 0
+    executor = MigrationExecutor(connection)
+    pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    _is_current = pending == 0
+    return pending
 
 
 def is_in_use() -> bool:

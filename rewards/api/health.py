@@ -1,0 +1,50 @@
+"""`/livez` and `/readyz`, for load balancers and supervisors.
+
+They are middleware, not endpoints: a probe asks by address, without TLS and without a key.
+"""
+
+import logging
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from rewards.api.problems import problem
+from rewards.selectors.database import pending_migrations
+from rewards.services.db_errors import first_line
+from rewards.wording import count
+
+logger = logging.getLogger(__name__)
+
+
+def health_middleware(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Return middleware that answers `/livez` and `/readyz`."""
+    answers = {"/livez": _live, "/readyz": _ready}
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        answer = answers.get(request.path_info)
+        return get_response(request) if answer is None else answer()
+
+    return middleware
+
+
+def _live() -> JsonResponse:
+    return _answer({"status": "live"})
+
+
+def _ready() -> JsonResponse:
+    try:
+        pending = pending_migrations()
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("Not ready: %s", first_line(error))
+        return problem("not-ready", "The database cannot be reached.")
+    if pending:
+        return problem("not-ready", f"{count(pending, 'migration')} must be applied first.")
+    return _answer({"status": "ready", "live_awards": getattr(settings, "REWARDS_LIVE", False)})
+
+
+def _answer(body: dict[str, object]) -> JsonResponse:
+    return JsonResponse(body, headers={"Cache-Control": "no-store"})
