@@ -120,7 +120,7 @@ def test_hosts_are_created_on_request(manage, tmp_path):
         HEADER.encode() + b"\xe9",  # Latin-1
         HEADER.encode() + b"\0",
         HEADER.replace(",", ";").encode(),
-        HEADER[:-17].encode(),
+        HEADER[9:].encode(),
         HEADER.encode() + b",kind",
         HEADER.encode() + b",\x1b[2J",
         LAST.encode(),

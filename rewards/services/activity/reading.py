@@ -15,6 +15,8 @@ from pathlib import Path
 from rewards.exceptions import BadFile
 
 COLUMNS = ("event_id", "user_id", "kind", "occurred_at", "duration_seconds")
+OPTIONAL = "duration_seconds"
+"""The column that a file, and the key that an object, may leave out: a login has no duration."""
 
 MAX_LINE_BYTES = 65_536
 """A good row takes up to 400 bytes, or 1,800 as JSON with every character escaped."""
@@ -108,7 +110,7 @@ class ActivityFile:
             yield tail.removesuffix(b"\r")
 
     def _header(self, text: str) -> list[str]:
-        """Return the columns: all of COLUMNS, in any order. Raises BadFile."""
+        """Return the columns: COLUMNS in any order, with or without OPTIONAL. Raises BadFile."""
         try:
             (names,) = csv.reader([text], strict=True)
         except csv.Error:
@@ -116,7 +118,9 @@ class ActivityFile:
         else:
             problems = [f"unknown column {quoted(name)}" for name in names if name not in COLUMNS]
             problems += [f"column '{name}' twice" for name in COLUMNS if names.count(name) > 1]
-            problems += [f"no column '{name}'" for name in COLUMNS if name not in names]
+            problems += [
+                f"no column '{name}'" for name in COLUMNS if name not in names and name != OPTIONAL
+            ]
         if problems:
             raise self._bad_file(
                 f"line {self.first_row_line}: {problems[0]}; expected {','.join(COLUMNS)}"

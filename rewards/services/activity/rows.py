@@ -1,4 +1,7 @@
-"""Check rows of activity: accept them for storing, or reject them with a reason."""
+"""Check rows of activity: accept them for storing, or reject them with a reason.
+
+Files and requests are checked alike: the same row gets the same reason.
+"""
 
 import csv
 import heapq
@@ -12,8 +15,14 @@ from zoneinfo import ZoneInfo
 
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind
 from rewards.engine.business_days import FIRST_DAY, business_date
-from rewards.services.activity.cells import MAX_SHOWN, BadRow, csv_cells, json_cells
-from rewards.services.activity.reading import COLUMNS, decode, quoted
+from rewards.services.activity.cells import (
+    MAX_SHOWN,
+    BadRow,
+    csv_cells,
+    event_cells,
+    parse_json,
+)
+from rewards.services.activity.reading import COLUMNS, OPTIONAL, decode, quoted
 
 CHUNK_LINES = 50_000
 """The largest number of lines that are parsed and stored in one transaction."""
@@ -49,6 +58,24 @@ _FORMATS = {
         f"use whole seconds in digits 0-9, 0 to {MAX_CALL_SECONDS}",
     ),
 }
+
+_NO_DURATION = (
+    "Missing duration_seconds: only a login needs none; "
+    f"use whole seconds in digits 0-9, 0 to {MAX_CALL_SECONDS}."
+)
+
+
+class CheckedEvent(NamedTuple):
+    """An accepted event of a request: the values of its row, as text."""
+
+    line: int
+    """Its position among the events of the request, from 0."""
+    business_date: str
+    event_id: str
+    external_id: str
+    kind: str
+    occurred_at: str
+    seconds: str
 
 
 class Rejection(NamedTuple):
@@ -129,13 +156,16 @@ class _BusinessDates(dict[tuple[bytes, bytes], bytes]):
 
 
 class RowParser:
-    """Checks the rows of one file."""
+    """Checks the rows of one file, or the events of one request."""
 
     def __init__(self, *, columns: Sequence[str] | None, zone: ZoneInfo, now: datetime) -> None:
-        """`columns` are those of the header; None for JSON Lines."""
+        """`columns` are those of the header; None for JSON."""
         self._dates = _BusinessDates(zone, now + MAX_AHEAD)
         self._is_plain = columns is not None and tuple(columns) == COLUMNS
-        self._order = [columns.index(column) for column in COLUMNS] if columns else None
+        self._width = len(columns or ())
+        self._order: list[int | None] | None = None
+        if columns is not None:
+            self._order = [columns.index(name) if name in columns else None for name in COLUMNS]
 
     def chunks(self, lines: Iterator[bytes], *, first_line: int) -> Iterator[Chunk]:
         """Yield the rows of `lines`, of which the first has the number `first_line`."""
@@ -172,25 +202,50 @@ class RowParser:
             text = decode(line)
         except ValueError as error:
             raise BadRow("line", f"The line {error}.") from None
-        return json_cells(text) if self._order is None else csv_cells(text, self._order)
+        if self._order is None:
+            return event_cells(parse_json(text))
+        return csv_cells(text, self._order, width=self._width)
 
-    def _checked(self, cells: Sequence[str]) -> bytes:
+    def check(self, event: object, *, position: int) -> CheckedEvent:
+        """Return an event of a request, which is a value of parse_json(). Raises BadRow."""
+        cells = _with_duration(event_cells(event))
+        day = self._day_of_plain(",".join(cells))
+        return CheckedEvent(position, day.decode() if day else str(self._day_of(cells)), *cells)
+
+    def _checked(self, cells: list[str]) -> bytes:
         """Return business date and cells as CSV. Raises BadRow."""
+        cells = _with_duration(cells)
         joined = ",".join(cells)
-        # A comma in an id adds a cell, so that it does not match.
-        match = _PLAIN_ROW.fullmatch(joined.encode()) if joined.isascii() else None
-        if match and (day := self._dates[match.groups()]):  # type: ignore[index]  # two groups
+        if day := self._day_of_plain(joined):
             return b"%b,%b" % (day, joined.encode())
-        for cell, (column, (pattern, accepted)) in zip(cells, _FORMATS.items(), strict=True):
-            if not pattern.fullmatch(cell):
-                raise BadRow(column, f"Bad {column} {quoted(cell)}: {accepted}.")
+        date = self._day_of(cells)
         *ids, kind, occurred_at, seconds = cells
-        try:
-            date = self._dates.day_of(occurred_at)
-        except ValueError as error:
-            raise BadRow("occurred_at", f"Bad occurred_at '{occurred_at}': {error}.") from None
         event_id, user_id = (text.replace('"', '""') for text in ids)
         return f'{date},"{event_id}","{user_id}",{kind},{occurred_at},{seconds}'.encode()
+
+    def _day_of_plain(self, row: str) -> bytes:
+        """Return the business date of a valid row without quotes; empty for any other row."""
+        # A comma in an id adds a cell, so that it does not match.
+        match = _PLAIN_ROW.fullmatch(row.encode()) if row.isascii() else None
+        return self._dates[match.groups()] if match else b""  # type: ignore[index]  # two groups
+
+    def _day_of(self, cells: Sequence[str]) -> date:
+        """Return the business date of a row. Raises BadRow."""
+        for cell, (column, (pattern, accepted)) in zip(cells, _FORMATS.items(), strict=True):
+            if not cell and column == OPTIONAL:
+                raise BadRow(column, _NO_DURATION)
+            if not pattern.fullmatch(cell):
+                raise BadRow(column, f"Bad {column} {quoted(cell)}: {accepted}.")
+        occurred_at = cells[3]
+        try:
+            return self._dates.day_of(occurred_at)
+        except ValueError as error:
+            raise BadRow("occurred_at", f"Bad occurred_at '{occurred_at}': {error}.") from None
+
+
+def _with_duration(cells: list[str]) -> list[str]:
+    """Return the cells, with a duration of 0 for a login that has none."""
+    return [*cells[:-1], "0"] if cells[2] == ActivityKind.LOGIN and not cells[-1] else cells
 
 
 def _match_nothing(_: bytes) -> None:

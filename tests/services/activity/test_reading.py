@@ -176,7 +176,7 @@ def test_a_file_without_a_text_is_refused(data, reason, tmp_path):
     ("header", "problem"),
     [
         (HEADER.replace(b",", b";"), f"unknown column '{HEADER.decode().replace(',', ';')}'"),
-        (b"event_id,user_id,kind,occurred_at", "no column 'duration_seconds'"),
+        (b"event_id,user_id,kind,duration_seconds", "no column 'occurred_at'"),
         (HEADER + b",kind", "column 'kind' twice"),
         (HEADER + b",points", "unknown column 'points'"),
         (HEADER + b",\x1b[2J", r"unknown column '\x1b[2J'"),

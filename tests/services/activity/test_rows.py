@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from rewards.services.activity import rows
+from rewards.services.activity.cells import BadRow, parse_json
 from rewards.services.activity.reading import COLUMNS, MAX_LINE_BYTES
 from rewards.services.activity.rows import RowParser, _BusinessDates
 
@@ -209,7 +210,7 @@ BAD_CELLS = {
         "２０２６-11-16T12:00:00Z",
     ],
     "duration_seconds": [
-        *["", "-1", "+1", " 1", "1.5", "1e3", "0x10", "1_000", "NaN", "１２", "²"],
+        *["-1", "+1", " 1", "1.5", "1e3", "0x10", "1_000", "NaN", "１２", "²"],
         *["86401", "86410", "87000", "90000", "100000", "2147483648", "9" * 5_000],
     ],
 }
@@ -303,8 +304,11 @@ def test_a_bad_line_of_csv_is_rejected(line, reason):
         ("[" * 60_000, "line", "Nested too deep: expected a flat JSON object."),
         ('{"":' * 15_000, "line", "Nested too deep: expected a flat JSON object."),
         ('{"duration_seconds": %s}' % ("9" * 5_000), "line", "Number too long."),
-        ("[1]", "line", "Expected a JSON object, found '[1]'."),
-        ("null", "line", "Expected a JSON object, found 'null'."),
+        ("[1]", "line", "Expected a JSON object, found a list."),
+        ("null", "line", "Expected a JSON object, found null."),
+        ("[NaN]", "line", "Not a JSON number: NaN."),
+        ('{"a": {"b": [[1], [Infinity]]}}', "line", "Not a JSON number: Infinity."),
+        ('{"a": {"b": 1, "b": 2}}', "line", "Key 'b' twice."),
         ('{"event_id": "e1"}', "line", "Missing key 'user_id'."),
         (
             json_line(points=1),
@@ -343,6 +347,98 @@ def test_a_bad_line_of_csv_is_rejected(line, reason):
 )
 def test_a_bad_line_of_json_is_rejected(line, category, reason):
     assert rejection(parsed(line, columns=None)) == (category, reason)
+
+
+NO_DURATION = (
+    "Missing duration_seconds: only a login needs none; "
+    "use whole seconds in digits 0-9, 0 to 86400."
+)
+
+
+def without_duration(kind):
+    """Return a row without a duration, as each entrance parses it."""
+    cells = list((GOOD | {"kind": kind}).values())[:4]
+    return [
+        parsed(",".join([*cells, ""])),
+        parsed(",".join(f'"{cell}"' for cell in [*cells, ""])),
+        parsed(",".join(cells), columns=COLUMNS[:4]),
+        parsed(",".join(cells[::-1]), columns=COLUMNS[3::-1]),
+        parsed(json.dumps(dict(zip(COLUMNS, cells, strict=False))), columns=None),
+    ]
+
+
+def test_a_login_needs_no_duration():
+    for chunk in without_duration("login"):
+        assert accepted(chunk) == [["2", "2026-11-16", *GOOD.values()]]
+
+
+@pytest.mark.parametrize("kind", ["audio_call", "video_call"])
+def test_a_call_needs_a_duration(kind):
+    for chunk in without_duration(kind):
+        assert rejection(chunk) == ("duration_seconds", NO_DURATION)
+
+
+def test_the_kind_is_checked_before_a_missing_duration():
+    for chunk in without_duration("call"):
+        assert rejection(chunk)[0] == "kind"
+
+
+def test_a_file_without_durations_has_one_cell_less():
+    chunk = parsed(csv_line(), columns=COLUMNS[:4])
+
+    assert rejection(chunk) == (
+        "line",
+        "Expected 4 cells, found 5: 'e1,u1,login,2026-11-16T12:00:00Z,0'.",
+    )
+
+
+def checked(event):
+    """Return an event of a request as it is stored, or category and reason."""
+    parser = RowParser(columns=None, zone=ZoneInfo("UTC"), now=NOW)
+    try:
+        return list(parser.check(parse_json(event), position=2))
+    except BadRow as bad:
+        return bad.category, bad.reason
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"kind": "audio_call", "duration_seconds": 86_400},
+        {"event_id": 'a"b,', "user_id": ","},
+        {"occurred_at": "2026-11-16T00:30:00+01:00"},
+        {"occurred_at": "2026-11-24T03:05:00Z"},
+    ],
+)
+def test_an_event_of_a_request_is_stored_as_a_row_of_a_file(values):
+    line = json_line(**values)
+
+    ((number, *stored),) = accepted(parsed(line, columns=None))
+
+    assert checked(line) == [int(number), *stored]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(json_line(**{column: value}) for column in BAD_CELLS for value in BAD_CELLS[column]),
+        json_line(kind="audio_call").replace(', "duration_seconds": 0', ""),
+        json_line(duration_seconds=86_401),
+        json_line(duration_seconds=True),
+        json_line(event_id=["e"]),
+        json_line(user_id="a\0"),
+        json_line(more=1),
+        json_line().replace("}", ', "kind": "login"}'),
+        json_line().replace(" 0}", " NaN}"),
+        json_line().replace(" 0}", " %s}" % ("9" * 5_000)),
+        '{"event_id": "e1"}',
+        "[1]",
+        "null",
+    ],
+)
+def test_an_event_of_a_request_is_rejected_as_a_row_of_a_file(line):
+    assert checked(line) == rejection(parsed(line, columns=None))
 
 
 def test_deeply_nested_values_are_rejected():
