@@ -87,6 +87,10 @@ class AlreadyRunning(RewardsError):
     exit_code = 3
 
 
+class Busy(RewardsError):
+    """Other processes held locks for too long; nothing was written. The same again may succeed."""
+
+
 class LedgerIsAppendOnly(RewardsError):
     """An attempt to change or delete a row of the ledger."""
 

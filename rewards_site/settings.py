@@ -108,6 +108,11 @@ _database["OPTIONS"] = {
     "keepalives_count": 3,
 } | _options
 
+# Requests of the API prepare their statements explicitly; all others stay unprepared. An old
+# connection pooler gives a statement to another session than the one that prepared it.
+_prepare = env_bool("DATABASE_PREPARE", default=True)
+_database["OPTIONS"] |= {"prepare_threshold": 2**31 if _prepare else None}
+
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
+from rewards.services.unchanged_settings import forget_unchanged_settings
 from tests.processes import connected_to, database, own_database
 from tests.settings import resources
 
@@ -40,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_unconfigure() -> None:
     """End the processes that tests have started and, outside of xdist's workers, the server."""
     resources.close()
+
+
+@pytest.fixture(autouse=True)
+def _settings_not_yet_compared() -> None:
+    """Let each test be a process that has not compared its settings with the database."""
+    forget_unchanged_settings()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -38,15 +38,17 @@ Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
-def retry_on_conflict(work: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Decorate a function that is a whole transaction: retry it on conflicts, MAX_TRIES in all.
+def retry_on_conflict(
+    work: Callable[Parameters, Result], *, max_tries: int = MAX_TRIES
+) -> Callable[Parameters, Result]:
+    """Decorate a function that is a whole transaction: retry it on conflicts, `max_tries` in all.
 
     Raises the error of the last try, and any error that is no conflict at once.
     """
 
     @functools.wraps(work)
     def retried(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        for tries in range(1, MAX_TRIES):
+        for tries in range(1, max_tries):
             try:
                 return work(*args, **kwargs)
             except DatabaseError as error:

@@ -1,32 +1,40 @@
 """The only writer of hosts."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
-from psycopg import sql
 
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
 from rewards.models import Host, User
+from rewards.selectors.prepared import fetch_prepared
 from rewards.services.db_errors import is_sequence_behind
 
 # The suffix makes each password hash one that nobody can guess, as Django's own does. The look-up
-# is a subquery: the temporary table has no statistics, and a join could be planned as a scan of
-# all users.
-_CREATE_FROM_TABLE = sql.SQL("""
+# is a subquery: incoming rows have no statistics, and a join could be planned as a scan of all
+# users.
+_CREATE = """
     INSERT INTO rewards_user (
         external_id, username, password, is_host, is_active, is_staff, is_superuser,
         first_name, last_name, email, date_joined
     )
     SELECT external_id, 'host:' || external_id, '!' || gen_random_uuid() || gen_random_uuid(),
-        true, true, false, false, '', '', '', {now}
-    FROM (SELECT DISTINCT external_id FROM {table}) AS hosts
+        true, true, false, false, '', '', '', %(now)s::timestamptz
+    FROM (SELECT DISTINCT external_id FROM incoming) AS hosts
     WHERE (SELECT id FROM rewards_user WHERE external_id = hosts.external_id) IS NULL
     ORDER BY external_id COLLATE "C"
     ON CONFLICT DO NOTHING
-""")
+"""
+
+_CREATE_FROM_ARRAY = f"""
+    WITH incoming AS (
+        SELECT ids.external_id FROM unnest(%(external_ids)s::text[]) AS ids (external_id)
+        CROSS JOIN set_config('lock_timeout', %(lock_timeout)s, true)
+    )
+    {_CREATE}
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +68,27 @@ def create_host(*, external_id: str, first_name: str = "", last_name: str = "") 
     return host
 
 
-def create_hosts_of_table(*, table: str, now: datetime) -> int:
-    """Create a host for each `external_id` of `table` that no user has; return their number.
+def create_hosts_of_table(*, now: datetime) -> int:
+    """Create a host for each `external_id` that no user has; return their number.
 
-    `table` is a temporary table of the caller's transaction. A second call creates none.
+    The ids are in "incoming", a temporary table of the caller's transaction. A second call creates
+    none.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_CREATE_FROM_TABLE.format(table=sql.Identifier(table), now=now).as_string())
+        cursor.execute(_CREATE, {"now": now})
         created: int = cursor.rowcount
     return created
+
+
+def create_hosts_of_ids(*, external_ids: Sequence[str], now: datetime, lock_timeout: str) -> None:
+    """Create a host for each of `external_ids` that no user has, as create_hosts_of_table().
+
+    `lock_timeout` is that of the transaction from here on.
+    """
+    fetch_prepared(
+        _CREATE_FROM_ARRAY,
+        {"external_ids": external_ids, "now": now, "lock_timeout": lock_timeout},
+    )
 
 
 def is_user_name_taken(external_id: str) -> bool:

@@ -16,6 +16,32 @@ def require_unchanged_settings() -> None:
     require_unchanged_min_call_seconds()
 
 
+_agreeing: set[tuple[object, ...]] = set()
+"""The databases whose stored activity agrees with the settings of this process."""
+
+
+def require_unchanged_settings_once() -> bool:
+    """Raise as require_unchanged_settings() does, which a request has no time for.
+
+    Return whether the stored activity has recorded its settings. From then on they cannot differ,
+    and this process does not ask the same database again.
+    """
+    database = tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
+    if database not in _agreeing:
+        # Asked first: what is recorded after the check may be other settings.
+        is_recorded = ActivitySettings.objects.exists()
+        require_unchanged_settings()
+        if not is_recorded:
+            return False
+        _agreeing.add(database)
+    return True
+
+
+def forget_unchanged_settings() -> None:
+    """Let the next request check the settings again: for tests, which change them."""
+    _agreeing.clear()
+
+
 def require_unchanged_time_zone() -> None:
     """Raise TimeZoneChanged unless stored business days are those of REWARDS_TIME_ZONE.
 

@@ -1,0 +1,106 @@
+"""Concurrent requests with events, on connections of their own."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from rewards.exceptions import Busy
+from rewards.models import ActivityEvent, Host
+from rewards.services.activity import ingest
+from tests.factories import A_MONDAY, HostFactory
+from tests.processes import another_session, wait_until, waiting_sessions
+from tests.services.activity.test_ingest import (
+    counts,
+    daily_activity,
+    event,
+    prepared_statements,
+    send,
+    violations,
+)
+
+
+def test_the_statements_are_prepared_once(committed):
+    HostFactory(external_id="u1")
+    send(event())
+    first = prepared_statements()
+    for number in range(3):
+        send(event(f"more-{number}"))
+
+    assert [statement.split()[:3] for statement in first] == [["WITH", "incoming", "AS"]]
+    assert prepared_statements() == first
+
+
+def test_of_eight_requests_with_an_id_one_stores_it(committed):
+    HostFactory(external_id="u1")
+
+    def request(number):
+        try:
+            return counts(send(event(), event(f"own-{number}")))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        found = Counter(pool.map(request, range(8)))
+
+    assert found == {(2, 0, 0): 1, (1, 1, 0): 7}
+    assert daily_activity() == [("u1", A_MONDAY, 9, 0, 0, 0, 0)]
+    assert violations() == []
+
+
+def test_eight_requests_create_a_host_once(committed):
+    def request(number):
+        try:
+            return counts(send(event(f"e{number}", user_id="new"), creates_hosts=True))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(request, range(8))) == [(1, 0, 0)] * 8
+
+    assert Host.objects.count() == 1
+    assert daily_activity() == [("new", A_MONDAY, 8, 0, 0, 0, 0)]
+    assert violations() == []
+
+
+def test_a_lock_held_too_long_is_busy_after_two_tries(committed, monkeypatch):
+    HostFactory(external_id="u1")
+    send(event())
+    monkeypatch.setattr(ingest, "LOCK_TIMEOUT", "100ms")
+    with another_session() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM rewards_dailyactivity FOR UPDATE")
+
+        with pytest.raises(Busy) as busy:
+            send(event("e2"))
+
+        other.execute("ROLLBACK")
+    assert str(busy.value) == (
+        "Gave up after 2 conflicts with other processes: canceling statement due to lock timeout. "
+        "Nothing was stored; safe to send again."
+    )
+    assert ActivityEvent.objects.count() == 1
+    assert counts(send(event("e2"))) == (1, 0, 0)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("10s",)  # of other transactions
+
+
+def test_a_lock_released_in_time_is_waited_for(committed):
+    HostFactory(external_id="u1")
+    send(event())
+
+    def request():
+        try:
+            return counts(send(event("e2")))
+        finally:
+            connection.close()
+
+    with another_session() as other, another_session() as watch, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM rewards_dailyactivity FOR UPDATE")
+        answer = pool.submit(request)
+        wait_until(lambda: waiting_sessions(watch, "locktype = 'transactionid'") == 1)
+        other.execute("COMMIT")
+        assert answer.result() == (1, 0, 0)
