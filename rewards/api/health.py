@@ -42,7 +42,7 @@ def _ready() -> JsonResponse:
         logger.warning("Not ready: %s", first_line(error))
         return problem("not-ready", "The database cannot be reached.")
     if pending:
-        return problem("not-ready", f"{count(pending, 'migration')} must be applied first.")
+        return problem("not-ready", f"The database lacks {count(pending, 'migration')}.")
     return _answer({"status": "ready", "live_awards": getattr(settings, "REWARDS_LIVE", False)})
 
 

@@ -24,7 +24,7 @@ TIMEOUT_SECONDS = 0.1
 PAUSE_SECONDS = 5.0
 """How long a process counts nothing after the broker did not answer."""
 
-_WINDOW_SECONDS = 1
+WINDOW_SECONDS = 1
 
 _resume_at = 0.0
 
@@ -35,7 +35,7 @@ def require_rate(client: ApiClient) -> None:
         raise Refused(
             "too-many-requests",
             f"More than {client.requests_per_second:,} requests in a second.",
-            headers={"Retry-After": str(_WINDOW_SECONDS)},
+            headers={"Retry-After": str(WINDOW_SECONDS)},
         )
 
 
@@ -48,11 +48,11 @@ def _count(client: ApiClient) -> int:
     try:
         with _broker(settings.CELERY_BROKER_URL).pipeline() as pipeline:
             # The window begins with its first request, by the clock of the broker.
-            pipeline.set(key, 0, ex=_WINDOW_SECONDS, nx=True)
+            pipeline.set(key, 0, ex=WINDOW_SECONDS, nx=True)
             pipeline.incr(key)
             _, number = pipeline.execute()
             return int(number)
-    except RedisError as error:
+    except (RedisError, ValueError) as error:  # ValueError: an option of the address
         _resume_at = time.monotonic() + PAUSE_SECONDS
         logger.warning("Requests are not counted: the broker does not answer (%s).", error)
         return 0

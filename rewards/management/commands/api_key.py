@@ -56,13 +56,15 @@ class Command(RewardsCommand):
     def handle(self, *, action: str, name: str, **options: Any) -> None:
         if bool(name) == (action == "list"):
             raise UsageError(
-                "list takes no NAME." if name else f"{action} needs a NAME; see --help."
+                "The action list takes no NAME."
+                if name
+                else f"The action {action} needs a NAME; see --help."
             )
         of_create = ("expires_on", "client", "scopes", "creates_hosts", "requests_per_second")
         if action == "create":
             self._create(name, **{option: options[option] for option in of_create})
         elif any(options[option] for option in of_create):
-            raise UsageError(f"{action} takes none of the options of create.")
+            raise UsageError(f"The action {action} takes none of the options of create.")
         elif action == "revoke":
             self._revoke(name)
         else:
