@@ -77,13 +77,14 @@ def week_leaders(
 ) -> WeekLeaders:
     """Return the leaders of a week, or a page of all its hosts with awards once it has ended.
 
-    The leaders of the open week, MAX_LEADERS at most, are those that its last finished run
-    recorded. A week that has ended is added up from the ledger, within LEADERBOARD_TIMEOUT_MS.
+    The leaders of the open week, MAX_LEADERS at most, are the first `limit` that its last finished
+    run recorded. A week that has ended is added up from the ledger, within LEADERBOARD_TIMEOUT_MS.
     Raises QueryTimedOut.
     """
     if monday >= monday_of(business_date(now)):
         recorded = recorded_leaders(monday=monday, scope=scope)
-        return WeekLeaders(rows=tuple(_named(recorded.leaders)), as_of=recorded.as_of, next=None)
+        rows = tuple(_named(recorded.leaders[:limit]))
+        return WeekLeaders(rows=rows, as_of=recorded.as_of, next=None)
     with query_time_limit(
         milliseconds=LEADERBOARD_TIMEOUT_MS, work_mem="64MB", advice="ask again later"
     ):
