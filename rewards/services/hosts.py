@@ -1,32 +1,75 @@
 """The only writer of hosts."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
+from rewards.engine.business_days import parse_day
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
 from rewards.models import Host, User
 from rewards.selectors.prepared import fetch_prepared
-from rewards.services.db_errors import is_sequence_behind
+from rewards.services.db_errors import is_sequence_behind, retry_on_conflict
+
+EDITABLE = ("first_name", "last_name", "left_on")
+"""The fields that the app sets."""
+
+_ID = re.compile("[!-~]{1,128}")
+_NAME = re.compile("[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,150}")
 
 # The suffix makes each password hash one that nobody can guess, as Django's own does. The look-up
 # is a subquery: incoming rows have no statistics, and a join could be planned as a scan of all
 # users.
-_CREATE = """
+_INSERT = """
     INSERT INTO rewards_user (
         external_id, username, password, is_host, is_active, is_staff, is_superuser,
-        first_name, last_name, email, date_joined
+        first_name, last_name, left_on, email, date_joined
     )
     SELECT external_id, 'host:' || external_id, '!' || gen_random_uuid() || gen_random_uuid(),
-        true, true, false, false, '', '', '', %(now)s::timestamptz
-    FROM (SELECT DISTINCT external_id FROM incoming) AS hosts
+        true, true, false, false, {values}, '', %(now)s::timestamptz
+    FROM ({hosts}) AS hosts
     WHERE (SELECT id FROM rewards_user WHERE external_id = hosts.external_id) IS NULL
     ORDER BY external_id COLLATE "C"
     ON CONFLICT DO NOTHING
 """
+
+_CREATE = _INSERT.format(
+    values="'', '', NULL::date", hosts="SELECT DISTINCT external_id FROM incoming"
+)
+
+# Of several rows of a host the last one counts. COPY reads an empty cell as NULL.
+_LATEST = """
+    SELECT DISTINCT ON (external_id COLLATE "C")
+        external_id, coalesce(first_name, '') AS first_name, coalesce(last_name, '') AS last_name,
+        left_on
+    FROM incoming
+    ORDER BY external_id COLLATE "C", line DESC
+"""
+
+_CREATE_WITH_VALUES = _INSERT.format(values="first_name, last_name, left_on", hosts=_LATEST)
+
+# Rows are locked in order of key, so that two imports cannot deadlock.
+_UPDATE = f"""
+    WITH latest AS MATERIALIZED ({_LATEST}), changed AS MATERIALIZED (
+        SELECT host.id, {{values}}
+        FROM latest CROSS JOIN LATERAL (
+            SELECT * FROM rewards_user
+            WHERE external_id = latest.external_id AND is_host OFFSET 0
+        ) AS host
+        WHERE (host.first_name, host.last_name, host.left_on) IS DISTINCT FROM ({{values}})
+    ), locked AS MATERIALIZED (
+        SELECT changed.* FROM changed JOIN rewards_user AS host ON host.id = changed.id
+        ORDER BY host.id FOR NO KEY UPDATE OF host
+    )
+    UPDATE rewards_user AS host
+    SET first_name = locked.first_name, last_name = locked.last_name, left_on = locked.left_on
+    FROM locked WHERE host.id = locked.id
+"""  # noqa: S608 - constants
 
 _CREATE_FROM_ARRAY = f"""
     WITH incoming AS (
@@ -44,9 +87,36 @@ class HostUpdate:
     host: Host
     changes: Mapping[str, tuple[object, object]]
     """Field -> value before and value now."""
+    is_new: bool = False
 
 
-def create_host(*, external_id: str, first_name: str = "", last_name: str = "") -> Host:
+def checked_value(field: str, value: object) -> str | date | None:
+    """Return a value of EDITABLE that the app has sent as text. Raises HostRefused.
+
+    `left_on` is a date as YYYY-MM-DD; None clears it.
+    """
+    if field == "left_on":
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise HostRefused("Bad left_on: expected a date as text, or null.")
+        try:
+            return parse_day(value)
+        except ValueError as error:
+            raise HostRefused(f"Bad left_on: {error}") from None
+    if not isinstance(value, str):
+        raise HostRefused(f"Bad {field}: expected text.")
+    if not _NAME.fullmatch(value):
+        raise HostRefused(
+            f"Bad {field} {value[:80]!a:.80}: use up to 150 characters, none of them a control "
+            "character."
+        )
+    return value
+
+
+def create_host(
+    *, external_id: str, first_name: str = "", last_name: str = "", left_on: date | None = None
+) -> Host:
     """Create a host that the app knows by `external_id`. Raises HostRefused."""
     host = Host(
         external_id=external_id,
@@ -54,6 +124,7 @@ def create_host(*, external_id: str, first_name: str = "", last_name: str = "") 
         username=f"host:{external_id}",
         first_name=first_name,
         last_name=last_name,
+        left_on=left_on,
         is_host=True,
     )
     host.set_unusable_password()
@@ -66,6 +137,57 @@ def create_host(*, external_id: str, first_name: str = "", last_name: str = "") 
             raise
         raise HostRefused(f"Another host with the id {external_id} was just created.") from error
     return host
+
+
+def put_host(*, external_id: str, values: Mapping[str, Any]) -> HostUpdate:
+    """Create the host `external_id` with `values`, or change these fields of it.
+
+    `values` has keys of EDITABLE and values of checked_value(). The same call again changes
+    nothing. Raises HostRefused, also for a user who is not a host.
+    """
+    if not _ID.fullmatch(external_id):
+        raise HostRefused(
+            f"Bad user_id {external_id[:80]!a:.80}: use 1 to 128 visible ASCII characters."
+        )
+    try:
+        return _put(external_id, values)
+    except HostRefused:
+        # Created meanwhile by another process, or refused again.
+        return _put(external_id, values)
+
+
+@partial(retry_on_conflict, max_tries=2)
+def _put(external_id: str, values: Mapping[str, Any]) -> HostUpdate:
+    with transaction.atomic():
+        # New events of the host do not wait for this lock.
+        locked = User.objects.select_for_update(no_key=True)
+        user = locked.filter(external_id=external_id).first()
+        if user is None:
+            host = create_host(external_id=external_id, **values)
+            return HostUpdate(host=host, changes={}, is_new=True)
+        if not user.is_host:
+            raise HostRefused(f"User '{external_id}' is not a host.")
+        changes = {
+            field: (getattr(user, field), value)
+            for field, value in values.items()
+            if getattr(user, field) != value
+        }
+        Host.objects.filter(pk=user.pk).update(**{field: values[field] for field in changes})
+        return HostUpdate(host=Host.objects.get(pk=user.pk), changes=changes)
+
+
+def put_hosts_of_table(*, fields: Collection[str], now: datetime) -> tuple[int, int]:
+    """Create or change a host for each row of "incoming"; return the numbers of both.
+
+    "incoming" is a temporary table of the caller's transaction with line, external_id and
+    EDITABLE. Only `fields` of a host that exists are changed. A second call changes nothing.
+    """
+    values = ", ".join(f"{'latest' if name in fields else 'host'}.{name}" for name in EDITABLE)
+    with connection.cursor() as cursor:
+        cursor.execute(_CREATE_WITH_VALUES, {"now": now})
+        created: int = cursor.rowcount
+        cursor.execute(_UPDATE.format(values=values))
+        return created, cursor.rowcount
 
 
 def create_hosts_of_table(*, now: datetime) -> int:

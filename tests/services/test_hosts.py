@@ -183,3 +183,97 @@ def test_staff_are_neither_deactivated_nor_reactivated(change):
     people = [StaffFactory(left_on=day) for day in (None, MONDAY)]
 
     assert change(hosts=[person.pk for person in people]) == []
+
+
+# --- put_host ---------------------------------------------------------------------------------
+
+
+def test_put_creates_a_host():
+    result = hosts.put_host(external_id="ada", values={"first_name": "Ada", "left_on": MONDAY})
+
+    host = Host.objects.get()
+    assert (result.host, result.is_new) == (host, True)
+    assert (host.external_id, host.username) == ("ada", "host:ada")
+    assert (host.first_name, host.last_name, host.left_on) == ("Ada", "", MONDAY)
+
+
+def test_put_changes_the_fields_named_and_no_other():
+    HostFactory(external_id="ada", first_name="Ada", last_name="King", left_on=MONDAY)
+
+    result = hosts.put_host(external_id="ada", values={"first_name": "Bea", "left_on": None})
+
+    host = Host.objects.get()
+    assert (host.first_name, host.last_name, host.left_on) == ("Bea", "King", None)
+    assert (result.host, result.is_new) == (host, False)
+    assert result.changes == {"first_name": ("Ada", "Bea"), "left_on": (MONDAY, None)}
+
+
+@pytest.mark.parametrize("values", [{}, {"first_name": "Ada", "left_on": MONDAY}])
+def test_the_same_put_again_changes_nothing(values):
+    hosts.put_host(external_id="ada", values=values)
+    before = list(Host.objects.values())
+
+    result = hosts.put_host(external_id="ada", values=values)
+
+    assert (result.is_new, result.changes) == (False, {})
+    assert list(Host.objects.values()) == before
+
+
+def test_put_refuses_a_user_who_is_not_a_host():
+    person = StaffFactory(external_id="s1")
+
+    with pytest.raises(HostRefused, match=r"^User 's1' is not a host\.$"):
+        hosts.put_host(external_id="s1", values={"left_on": TODAY})
+
+    person.refresh_from_db()
+    assert (person.is_host, person.left_on) == (False, None)
+
+
+@pytest.mark.parametrize("external_id", ["", "a b", "ü", "a\n", "a\0", "x" * 129])
+def test_put_refuses_a_bad_id(external_id):
+    with pytest.raises(HostRefused, match=r"^Bad user_id .*: use 1 to 128 visible ASCII"):
+        hosts.put_host(external_id=external_id, values={})
+
+    assert not Host.objects.exists()
+
+
+def test_put_refuses_a_taken_user_name():
+    StaffFactory(username="host:ada")
+
+    with pytest.raises(HostRefused):
+        hosts.put_host(external_id="ada", values={})
+
+    assert not Host.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("first_name", 7, "Bad first_name: expected text."),
+        ("last_name", None, "Bad last_name: expected text."),
+        ("first_name", "x" * 151, "use up to 150 characters"),
+        ("last_name", "a\0", r"Bad last_name 'a\\x00'"),
+        ("last_name", "a\ud800", "none of them a control character"),
+        ("left_on", 7, "Bad left_on: expected a date as text, or null."),
+        ("left_on", "", "Bad left_on: The date is empty; use YYYY-MM-DD."),
+        ("left_on", "2026-02-30", "Bad left_on: No such day: '2026-02-30'."),
+        ("left_on", "1999-12-31", "Bad left_on: 1999-12-31 is before"),
+    ],
+)
+def test_a_bad_value_of_a_host_is_refused(field, value, message):
+    with pytest.raises(HostRefused, match=message):
+        hosts.checked_value(field, value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "checked"),
+    [
+        ("first_name", "", ""),
+        ("last_name", "o" * 150, "o" * 150),
+        ("first_name", "Zo\u200dë 😀", "Zo\u200dë 😀"),
+        ("left_on", None, None),
+        ("left_on", "2026-11-23", MONDAY),
+    ],
+)
+def test_a_value_of_a_host_is_accepted(field, value, checked):
+    assert hosts.checked_value(field, value) == checked

@@ -12,7 +12,7 @@ from typing import Any
 
 from rewards.exceptions import UsageError
 from rewards.selectors.time_zone import business_time_zone
-from rewards.services.activity.reading import STDIN_NAME, open_activity_file
+from rewards.services.activity.reading import STDIN_NAME, open_rows
 from rewards.services.activity.rejects import RejectedFile
 from rewards.services.activity.rows import RowParser
 from rewards.services.activity.storing import store_rows
@@ -85,7 +85,7 @@ def import_activity(
 
     counts: Counter[str] = Counter()
     by_reason: Counter[str] = Counter()
-    with open_activity_file(path) as file, RejectedFile(path) as rejected_file:
+    with open_rows(path) as file, RejectedFile(path) as rejected_file:
         parser = RowParser(columns=file.columns, zone=business_time_zone(), now=now)
         last_line = file.first_row_line - 1
         for chunk in parser.chunks(file.lines, first_line=file.first_row_line):

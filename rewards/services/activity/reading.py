@@ -1,4 +1,4 @@
-"""Open a file of activity and split it into lines, in bounded memory whatever it holds."""
+"""Open a file of rows and split it into lines, in bounded memory whatever it holds."""
 
 import codecs
 import csv
@@ -7,6 +7,7 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from gzip import GzipFile
 from io import BufferedReader
 from itertools import chain
@@ -17,6 +18,20 @@ from rewards.exceptions import BadFile
 COLUMNS = ("event_id", "user_id", "kind", "occurred_at", "duration_seconds")
 OPTIONAL = "duration_seconds"
 """The column that a file, and the key that an object, may leave out: a login has no duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a kind of file."""
+
+    columns: tuple[str, ...]
+    optional: frozenset[str]
+    """Those that the header may leave out."""
+    has_json: bool
+    """Whether it may be JSON Lines too."""
+
+
+ACTIVITY = Layout(COLUMNS, frozenset({OPTIONAL}), has_json=True)
 
 MAX_LINE_BYTES = 65_536
 """A good row takes up to 400 bytes, or 1,800 as JSON with every character escaped."""
@@ -30,8 +45,8 @@ _ZIP_MAGIC = b"PK\x03\x04"
 _READ_ERRORS = (EOFError, OSError, zlib.error)
 
 
-class ActivityFile:
-    """An open file of activity whose header was read."""
+class RowFile:
+    """An open file of rows whose header was read."""
 
     columns: list[str] | None
     """In the order of the header; None for JSON Lines."""
@@ -43,7 +58,9 @@ class ActivityFile:
     error: str
     """Why reading ended before the file did; all lines until then were complete."""
 
-    def __init__(self, raw: BufferedReader, *, name: str, suffix: str, size: int | None) -> None:
+    def __init__(
+        self, raw: BufferedReader, *, layout: Layout, name: str, suffix: str, size: int | None
+    ) -> None:
         """Read up to the first line that is not blank. Raises BadFile."""
         self.name = name
         self.error = ""
@@ -66,7 +83,7 @@ class ActivityFile:
         except ValueError as error:
             raise self._bad_file(f"line {number} {error}; expected UTF-8 text") from None
 
-        if _is_json(suffix, text):
+        if layout.has_json and _is_json(suffix, text):
             if not text.lstrip().startswith("{"):
                 raise self._bad_file(
                     f"line {number} is {quoted(text)}; expected one JSON object per line"
@@ -74,7 +91,7 @@ class ActivityFile:
             self.columns = None
             self.lines = chain([first], self.lines)
         else:
-            self.columns = self._header(text)
+            self.columns = self._header(text, layout)
             self.first_row_line += 1
 
     def position(self) -> tuple[int, int] | None:
@@ -109,21 +126,24 @@ class ActivityFile:
         if tail:
             yield tail.removesuffix(b"\r")
 
-    def _header(self, text: str) -> list[str]:
-        """Return the columns: COLUMNS in any order, with or without OPTIONAL. Raises BadFile."""
+    def _header(self, text: str, layout: Layout) -> list[str]:
+        """Return the columns, in any order. Raises BadFile."""
         try:
             (names,) = csv.reader([text], strict=True)
         except csv.Error:
             problems = [f"bad quotes in the header {quoted(text)}"]
         else:
-            problems = [f"unknown column {quoted(name)}" for name in names if name not in COLUMNS]
-            problems += [f"column '{name}' twice" for name in COLUMNS if names.count(name) > 1]
+            known = layout.columns
+            problems = [f"unknown column {quoted(name)}" for name in names if name not in known]
+            problems += [f"column '{name}' twice" for name in known if names.count(name) > 1]
             problems += [
-                f"no column '{name}'" for name in COLUMNS if name not in names and name != OPTIONAL
+                f"no column '{name}'"
+                for name in known
+                if name not in names and name not in layout.optional
             ]
         if problems:
             raise self._bad_file(
-                f"line {self.first_row_line}: {problems[0]}; expected {','.join(COLUMNS)}"
+                f"line {self.first_row_line}: {problems[0]}; expected {','.join(layout.columns)}"
             )
         return names
 
@@ -156,7 +176,7 @@ def _is_json(suffix: str, first_line: str) -> bool:
 
 
 @contextmanager
-def open_activity_file(path: Path | None) -> Iterator[ActivityFile]:
+def open_rows(path: Path | None, layout: Layout = ACTIVITY) -> Iterator[RowFile]:
     """Open the file at `path`, or standard input for None. Raises BadFile."""
     name = f"{str(path)!a:.200}" if path else STDIN_NAME
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix if path else ""
@@ -168,16 +188,16 @@ def open_activity_file(path: Path | None) -> Iterator[ActivityFile]:
     with raw:
         status = os.fstat(raw.fileno())
         size = status.st_size if stat.S_ISREG(status.st_mode) else None
-        yield ActivityFile(raw, name=name, suffix=suffix, size=size)
+        yield RowFile(raw, layout=layout, name=name, suffix=suffix, size=size)
 
 
-def check_activity_file(path: Path) -> None:
+def check_rows(path: Path, layout: Layout = ACTIVITY) -> None:
     """Raise BadFile unless the file at `path` has a valid header or first row.
 
     A pipe is not opened, because it can be read only once.
     """
     if not is_pipe(path):
-        with open_activity_file(path):
+        with open_rows(path, layout):
             pass
 
 

@@ -4,7 +4,7 @@ import csv
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +24,9 @@ class RejectedFile:
     when this import ends, or removes it if nothing was rejected. Only its owner can read it.
     """
 
-    def __init__(self, source: Path | None) -> None:
+    def __init__(self, source: Path | None, *, columns: Sequence[str] = COLUMNS) -> None:
         """`source` is the imported file; None for standard input."""
+        self._columns = columns
         if source is None:
             source = Path(STDIN_NAME)
         elif is_pipe(source):
@@ -41,7 +42,7 @@ class RejectedFile:
         categories: Counter[str] = Counter()
         with self._explained():
             for rejection in rejections:
-                cells = rejection.cells or [""] * len(COLUMNS)
+                cells = rejection.cells or [""] * len(self._columns)
                 self._writer.writerow([rejection.line, *map(_escaped, [rejection.reason, *cells])])
                 categories[rejection.category] += 1
         return categories
@@ -72,7 +73,7 @@ class RejectedFile:
             delete=False,
         )
         writer = csv.writer(self._temporary, lineterminator="\n")
-        writer.writerow(["line", "reason", *COLUMNS])
+        writer.writerow(["line", "reason", *self._columns])
         return writer
 
     @contextmanager

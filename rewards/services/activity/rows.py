@@ -94,10 +94,12 @@ class Chunk:
     """The rows of a number of lines."""
 
     rows: list[bytes] = field(default_factory=list)
-    """The accepted rows as CSV: line, business date, COLUMNS."""
+    """The accepted rows as CSV: line, business date, COLUMNS; of other files, line and columns."""
     rejected: list[Rejection] = field(default_factory=list)
     blank: int = 0
     """The number of blank lines."""
+    first_cell: int = 2
+    """The position of the first column of the file in an accepted row."""
 
     @property
     def lines(self) -> int:
@@ -111,9 +113,11 @@ class Chunk:
         return heapq.merge(self.rejected, self._rejected_rows(by_database))
 
     def _rejected_rows(self, by_database: Mapping[int, tuple[str, str]]) -> Iterator[Rejection]:
-        for number, _, *cells in csv.reader(row.decode() for row in self.rows if by_database):
-            if found := by_database.get(int(number)):
-                yield Rejection(int(number), *found, [cell[:MAX_SHOWN] for cell in cells])
+        for row in csv.reader(row.decode() for row in self.rows if by_database):
+            line = int(row[0])
+            if found := by_database.get(line):
+                cells = row[self.first_cell :]
+                yield Rejection(line, *found, [cell[:MAX_SHOWN] for cell in cells])
 
 
 class _BusinessDates(dict[tuple[bytes, bytes], bytes]):

@@ -11,11 +11,12 @@ import pytest
 from rewards.exceptions import BadFile
 from rewards.services.activity import reading
 from rewards.services.activity.reading import (
+    ACTIVITY,
     COLUMNS,
     MAX_LINE_BYTES,
-    ActivityFile,
-    check_activity_file,
-    open_activity_file,
+    RowFile,
+    check_rows,
+    open_rows,
 )
 
 HEADER = ",".join(COLUMNS).encode()
@@ -47,13 +48,13 @@ class OneByteAtATime(io.RawIOBase):
 def activity_file(tmp_path, data, name="activity.csv"):
     path = tmp_path / name
     path.write_bytes(data)
-    with open_activity_file(path) as file:
+    with open_rows(path) as file:
         yield file
 
 
 def slow_file(data):
     raw = io.BufferedReader(OneByteAtATime(data))
-    return ActivityFile(raw, name="pipe", suffix=".csv", size=None)
+    return RowFile(raw, layout=ACTIVITY, name="pipe", suffix=".csv", size=None)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ def test_a_path_that_cannot_be_opened_is_refused(make, reason, tmp_path):
     make(path)
 
     with pytest.raises(BadFile) as refusal:
-        check_activity_file(path)
+        check_rows(path)
 
     assert str(refusal.value) == f"Cannot open '{path}': {reason}."
 
@@ -290,7 +291,7 @@ def test_a_pipe_is_not_opened_by_the_check(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
 
-    check_activity_file(path)  # would wait for a writer
+    check_rows(path)  # would wait for a writer
 
 
 @pytest.fixture
@@ -307,7 +308,7 @@ def _stdin():
 
 @pytest.mark.usefixtures("_stdin")
 def test_standard_input_stays_open():
-    with open_activity_file(None) as file:
+    with open_rows(None) as file:
         lines = list(file.lines)
 
     os.fstat(0)
