@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import (
     admin_pages,
+    api,
     daily,
     dataset,
     history,
@@ -34,6 +35,7 @@ PARTS = {
     "history": history.measure,
     "scaling": scaling.measure,
     "pages": admin_pages.measure,
+    "api": api.measure,
 }
 
 RESULTS = Path(__file__).parent / "results"

@@ -111,6 +111,12 @@ TARGETS: list[tuple[str, str, float, Callable[[Results], float]]] = [
         1.5,
         lambda results: float(results["pages"]["slowest"]),
     ),
+    (
+        "GET of a host over the API, all hosts / a hundredth of them",
+        "<=",
+        1.2,
+        lambda results: float(results["api"]["reads"]["host"]["ratio"]),
+    ),
 ]
 
 
@@ -209,6 +215,18 @@ def _pages(results: Results) -> list[str]:
     return lines
 
 
+def _reads(results: Results) -> list[str]:
+    part = results["api"]
+    small, large = part["hosts"]["small"], part["hosts"]["large"]
+    lines = [
+        f"| GET | {small:,} hosts, ms | {large:,} hosts, ms | ratio |",
+        "|---|---:|---:|---:|",
+    ]
+    for read, row in part["reads"].items():
+        lines.append(f"| {read} | {row['small']:.2f} | {row['large']:.2f} | {row['ratio']:.2f} |")
+    return lines
+
+
 def _costs(results: Results) -> list[str]:
     model = scaling.model_of(results)
     micro = 1_000_000
@@ -275,6 +293,7 @@ TABLES: dict[str, tuple[set[str], Callable[[Results], list[str]]]] = {
     "variants": ({"daily"}, _variants),
     "others": ({"history", "weekly", "ingest", "verification"}, _others),
     "pages": ({"pages"}, _pages),
+    "reads": ({"api"}, _reads),
     "costs": ({"scaling"}, _costs),
     "bytes": ({"scaling"}, _sizes),
     "points": ({"scaling"}, _points),

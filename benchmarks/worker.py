@@ -17,6 +17,7 @@ from typing import Any
 import django
 
 from benchmarks.admin_pages import open_pages
+from benchmarks.api import read_over_http
 
 
 def peak_memory() -> int:
@@ -156,6 +157,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "query_per_host_and_rule": query_per_host_and_rule,
     "maps_and_two_writes": maps_and_two_writes,
     "open_pages": open_pages,
+    "read_over_http": read_over_http,
 }
 
 
