@@ -43,6 +43,13 @@ class RuleType(models.TextChoices):
     WEEKLY_CONSISTENCY = "WEEKLY_CONSISTENCY", "Weekly consistency"
 
 
+ADJUSTMENT = "ADJUSTMENT"
+"""The type of a ledger row that no rule explains."""
+
+LEDGER_TYPES = [*RuleType.choices, (ADJUSTMENT, "Adjustment")]
+"""The types of ledger rows, as choices. Rules, forms and previews have rule types only."""
+
+
 class RuleTypeSpec(NamedTuple):
     """What is fixed for a rule type: versions choose a threshold and points within limits."""
 
@@ -91,11 +98,30 @@ MAX_POINTS = 1_000_000
 MAX_CALL_SECONDS = 86_400
 
 
+class RunKind(models.TextChoices):
+    """What a run writes."""
+
+    AWARD = "award", "Award"
+    """The awards of a period that has ended."""
+
+    LIVE = "live", "Live"
+    """The live awards of a business day: written with the events that earn them."""
+
+    UNDO = "undo", "Undo"
+    """The negatives of awards."""
+
+
 class RunStatus(models.TextChoices):
     """The status of a run."""
 
     RUNNING = "running", "Running"
     """Opened and not closed; interrupted when no process holds its lock."""
+
+    LIVE = "live", "Live"
+    """A live run that takes awards until the first award run of its day opens."""
+
+    HELD = "held", "Held"
+    """Opened and stopped until an operator decides."""
 
     DONE = "done", "Done"
     """Every batch was evaluated and written."""
@@ -105,6 +131,10 @@ class RunStatus(models.TextChoices):
 
     FAILED = "failed", "Failed"
     """No batch could be written."""
+
+
+OPEN_STATUSES = (RunStatus.RUNNING, RunStatus.LIVE, RunStatus.HELD)
+"""A run of these has no end yet."""
 
 
 class BatchStatus(models.TextChoices):
@@ -126,3 +156,4 @@ class RunTrigger(models.TextChoices):
     COMMAND = "command", "Command line"
     BEAT = "beat", "Schedule"
     ADMIN = "admin", "Admin"
+    API = "api", "API"

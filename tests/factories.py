@@ -1,11 +1,20 @@
 """Valid rows with plain values, unless a test overrides them."""
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import factory
 from django.contrib.auth.hashers import make_password
 
-from rewards.choices import ActivityKind, ApiScope, Cadence, RuleType, RunStatus, RunTrigger
+from rewards.choices import (
+    ActivityKind,
+    ApiScope,
+    Cadence,
+    RuleType,
+    RunKind,
+    RunStatus,
+    RunTrigger,
+)
 from rewards.engine.business_days import monday_of
 from rewards.models import (
     ActivityEvent,
@@ -102,6 +111,19 @@ class ScoreHistoryFactory(factory.django.DjangoModelFactory[ScoreHistory]):
     measured = factory.LazyAttribute(lambda award: award.threshold)
     threshold = factory.LazyAttribute(lambda award: award.rule.threshold)
     run = factory.SubFactory(AwardRunFactory)
+
+    @classmethod
+    def _create(cls, model_class: type[ScoreHistory], *args: Any, **kwargs: Any) -> ScoreHistory:
+        run: AwardRun | None = kwargs["run"]
+        if run is None:
+            return super()._create(model_class, *args, **kwargs)
+        # A run that has ended takes no awards.
+        this_run = AwardRun.objects.filter(pk=run.pk)
+        is_live = run.kind == RunKind.LIVE
+        this_run.update(status=RunStatus.LIVE if is_live else RunStatus.RUNNING, finished_at=None)
+        award = super()._create(model_class, *args, **kwargs)
+        this_run.update(status=run.status, finished_at=run.finished_at)
+        return award
 
 
 class ScoreFactory(factory.django.DjangoModelFactory[Score]):

@@ -152,8 +152,8 @@ BUGS = [
             ),
             Change(
                 "rewards/services/scores.py",
-                "WHERE daily_date < %(day)s OR week_start < %(monday)s\n",
-                "WHERE true\n",
+                '_IS_OLDER = "(daily_date < %(day)s OR week_start < %(monday)s)"',
+                '_IS_OLDER = "true"',
             ),
         ],
         ["tests/services/test_scores.py", f"{PITFALLS}test_a_second_weekly_run_keeps_the_week"],
@@ -513,9 +513,53 @@ BUGS = [
             ),
             Change(
                 "rewards/reports/verify/awards.py",
-                "(award_groups.rule_type, award_groups.points, award_groups.threshold)",
-                "(award_groups.rule_type, award_groups.points)",
+                "(award_groups.rule_type, abs(award_groups.points), award_groups.threshold)",
+                "(award_groups.rule_type, abs(award_groups.points))",
             ),
+        ],
+        VERIFY,
+    ),
+    Bug(
+        "a live run is taken for the award run of its day",
+        [
+            Change(
+                "rewards/selectors/runs.py",
+                "FROM rewards_awardrun WHERE kind = 'award'",
+                "FROM rewards_awardrun",
+            )
+        ],
+        ["tests/selectors/test_run_kinds.py"],
+    ),
+    Bug(
+        "a run that has ended takes awards",
+        [
+            Change(
+                DATABASE_RULES,
+                "IF run.status NOT IN ('running', 'live') THEN",
+                "IF run.status IS NULL THEN",
+            )
+        ],
+        ["tests/models/test_ledger_entries.py"],
+    ),
+    Bug(
+        "an undo may have other points than the award",
+        [
+            Change(
+                DATABASE_RULES,
+                "(written.rule_id, written.measured, written.threshold, -written.points)",
+                "(written.rule_id, written.measured, written.threshold, former.points)",
+            )
+        ],
+        ["tests/models/test_ledger_entries.py"],
+    ),
+    Bug(
+        "an undo that does not match its award is no violation",
+        [
+            Change(
+                "rewards/reports/verify/awards.py",
+                "OR (points < 0 AND (rule_id, measured, points) IS DISTINCT FROM undone)",
+                "",
+            )
         ],
         VERIFY,
     ),

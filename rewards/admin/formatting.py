@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
-from rewards.models import Score
+from rewards.models import Score, ScoreHistory
 from rewards.selectors.time_zone import business_date
 from rewards.wording import count
 
@@ -34,9 +34,13 @@ def format_rule_period(rule_type: str, reference_date: date) -> str:
     return format_period(RULE_TYPE_SPECS[RuleType(rule_type)].cadence, reference_date)
 
 
-def format_measured(rule_type: str, measured: int, threshold: int) -> str:
-    """Return a count and its threshold: "8 completed video calls (3 needed)"."""
-    return f"{count(measured, RULE_TYPE_SPECS[RuleType(rule_type)].noun)} ({threshold:,} needed)"
+def format_evidence(award: ScoreHistory) -> str:
+    """Return count and threshold of an award: "8 completed video calls (3 needed)"."""
+    if award.evidence is None:
+        return award.get_rule_type_display()
+    measured, threshold = award.evidence
+    noun = RULE_TYPE_SPECS[RuleType(award.rule_type)].noun
+    return f"{count(measured, noun)} ({threshold:,} needed)"
 
 
 def format_datetime(instant: datetime | None) -> str | None:

@@ -31,7 +31,7 @@ class Trigger(NamedTuple):
 
 # The ledger is append-only.
 _REFUSE_LEDGER_CHANGE = """
-CREATE FUNCTION rewards_refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION rewards_refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'the ledger is append-only: % on % is refused', TG_OP, TG_TABLE_NAME
         USING ERRCODE = 'restrict_violation';
@@ -41,17 +41,34 @@ $$;
 
 # The ledger's foreign keys to run and rule version. All rows of a batch name one run and a few
 # versions; real foreign keys look them up for every row, which was a third of the cost of a run.
+# Beyond a foreign key, the run must be open: the process that ends a run locks its row FOR
+# UPDATE, so that no award is written after the end.
 _REQUIRE_RUN_AND_RULE = """
-CREATE FUNCTION rewards_require_run_and_rule() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION rewards_require_run_and_rule() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     named record;
+    run record;
+    wrong record;
+    last_entry smallint := 0;
 BEGIN
-    -- The locks of a foreign key: a DELETE of one of these rows waits for this transaction.
-    FOR named IN SELECT DISTINCT run_id, rule_id FROM written LOOP
-        PERFORM FROM rewards_awardrun WHERE id = named.run_id FOR KEY SHARE;
+    FOR named IN
+        SELECT run_id, rule_id, entry % 2 = 1 AS is_undo, max(entry) AS last_entry
+        FROM written WHERE rule_type <> 'ADJUSTMENT' GROUP BY 1, 2, 3
+    LOOP
+        last_entry := greatest(last_entry, named.last_entry);
+        -- The locks of a foreign key: a DELETE of one of these rows waits for this transaction.
+        SELECT status, kind INTO run FROM rewards_awardrun WHERE id = named.run_id FOR KEY SHARE;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'award violates foreign key: there is no run %', named.run_id
                 USING ERRCODE = 'foreign_key_violation';
+        END IF;
+        IF run.status NOT IN ('running', 'live') THEN
+            RAISE EXCEPTION 'run % is % and takes no awards', named.run_id, run.status
+                USING ERRCODE = 'object_not_in_prerequisite_state';
+        END IF;
+        IF (run.kind = 'undo') <> named.is_undo THEN
+            RAISE EXCEPTION 'run % of kind % cannot write this entry', named.run_id, run.kind
+                USING ERRCODE = 'check_violation';
         END IF;
         PERFORM FROM rewards_rewardrule WHERE id = named.rule_id FOR KEY SHARE;
         IF NOT FOUND THEN
@@ -59,6 +76,26 @@ BEGIN
                 USING ERRCODE = 'foreign_key_violation';
         END IF;
     END LOOP;
+    IF last_entry = 0 THEN
+        RETURN NULL;
+    END IF;
+    -- An undo is the negative of the award before it. An award after an undo is by another version.
+    SELECT user_id, rule_type, reference_date, entry INTO wrong FROM written
+    WHERE entry > 0 AND rule_type <> 'ADJUSTMENT' AND NOT EXISTS (
+        SELECT FROM rewards_scorehistory AS former
+        WHERE former.reference_date = written.reference_date AND former.user_id = written.user_id
+        AND former.rule_type = written.rule_type AND former.entry = written.entry - 1
+        AND CASE WHEN written.entry % 2 = 1
+            THEN (former.rule_id, former.measured, former.threshold, former.points)
+                = (written.rule_id, written.measured, written.threshold, -written.points)
+            ELSE former.rule_id <> written.rule_id
+        END
+    ) LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'entry % of % for % of user % does not follow from the entry before it',
+            wrong.entry, wrong.rule_type, wrong.reference_date, wrong.user_id
+            USING ERRCODE = 'check_violation';
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -66,7 +103,7 @@ $$;
 
 # The other side of those foreign keys.
 _KEEP_WHAT_AWARDS_NAME = """
-CREATE FUNCTION rewards_keep_what_awards_name() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION rewards_keep_what_awards_name() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     is_named boolean;
 BEGIN
@@ -97,21 +134,21 @@ $$;
 # ActivityTotal is the sum of DailyActivity. A statement writes each (day, slot) once, in order of
 # day, for any number of rows.
 _TOTAL_ACTIVITY = """
-CREATE FUNCTION rewards_total_activity() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION rewards_total_activity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO rewards_activitytotal AS total (date, slot, events)
-        SELECT date, pg_backend_pid() % 8, sum(logins + audio_calls + video_calls)
+        SELECT date, pg_backend_pid() % 64, sum(logins + audio_calls + video_calls)
         FROM after_rows GROUP BY date ORDER BY date
         ON CONFLICT (date, slot) DO UPDATE SET events = total.events + excluded.events;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO rewards_activitytotal AS total (date, slot, events)
-        SELECT date, pg_backend_pid() % 8, -sum(logins + audio_calls + video_calls)
+        SELECT date, pg_backend_pid() % 64, -sum(logins + audio_calls + video_calls)
         FROM before_rows GROUP BY date ORDER BY date
         ON CONFLICT (date, slot) DO UPDATE SET events = total.events + excluded.events;
     ELSE
         INSERT INTO rewards_activitytotal AS total (date, slot, events)
-        SELECT date, pg_backend_pid() % 8, sum(events)
+        SELECT date, pg_backend_pid() % 64, sum(events)
         FROM (
             SELECT date, logins + audio_calls + video_calls AS events FROM after_rows
             UNION ALL
@@ -193,9 +230,12 @@ TRIGGERS = (APPEND_ONLY, *REFERENCES, *TOTALS)
 # version of a row beside the old one, without a new index entry.
 _FILLFACTORS = {"rewards_score": 70, "rewards_dailyactivity": 80}
 
+CREATE_FUNCTIONS_SQL = "".join(_FUNCTIONS.values())
+"""Replaces functions that exist: a migration after a change runs it again."""
+
 CREATE_SQL = "".join(
     [
-        *_FUNCTIONS.values(),
+        CREATE_FUNCTIONS_SQL,
         *(trigger.create_sql for trigger in TRIGGERS),
         *(f"ALTER TABLE {table} SET (fillfactor = {n});\n" for table, n in _FILLFACTORS.items()),
     ]

@@ -3,12 +3,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Max, Q
 
-from rewards.choices import BatchStatus, Cadence, RunStatus, RunTrigger
+from rewards.choices import (
+    OPEN_STATUSES,
+    BatchStatus,
+    Cadence,
+    RunKind,
+    RunStatus,
+    RunTrigger,
+)
 from rewards.engine.periods import Period
 from rewards.engine.values import AwardCounts
+from rewards.models.rule import MAX_REASON
 
 
 class AwardRun(models.Model):
@@ -18,12 +27,31 @@ class AwardRun(models.Model):
     (`rewards.selectors.runs.running_periods`); no column says so.
     """
 
+    kind = models.CharField(
+        max_length=8, choices=RunKind, default=RunKind.AWARD, db_default=RunKind.AWARD
+    )
     cadence = models.CharField(max_length=8, choices=Cadence)
     reference_date = models.DateField(help_text="The business day, or the Monday of the week.")
     attempt = models.PositiveIntegerField(
-        help_text="1 for the first run of its reference date, 2 for the next one, and so on."
+        help_text="0 for the live run of its reference date, 1 for the first run after it, and so "
+        "on."
     )
     trigger = models.CharField(max_length=8, choices=RunTrigger)
+    reason = models.CharField(
+        max_length=MAX_REASON,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Why an operator undid, released or discarded.",
+    )
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who undid, released or discarded; empty for the command line.",
+    )
     rule_versions = models.JSONField(
         default=list,
         blank=True,
@@ -48,8 +76,8 @@ class AwardRun(models.Model):
     hosts_failed = models.PositiveBigIntegerField(
         default=0, help_text="Hosts that were not evaluated because their batch failed."
     )
-    awards = models.PositiveBigIntegerField(default=0)
-    points = models.PositiveBigIntegerField(default=0)
+    awards = models.BigIntegerField(default=0, help_text="Negative for an undo.")
+    points = models.BigIntegerField(default=0, help_text="Negative for an undo.")
     by_rule = models.JSONField(
         default=dict, help_text='For each rule type {"awards": number, "points": sum}.'
     )
@@ -78,22 +106,38 @@ class AwardRun(models.Model):
             ),
             models.CheckConstraint(
                 name="rewards_awardrun_status_matches_its_end",
-                condition=Q(status=RunStatus.RUNNING, finished_at__isnull=True)
-                | (~Q(status=RunStatus.RUNNING) & Q(finished_at__isnull=False)),
-                violation_error_message="A run has an end time unless it is running.",
+                condition=Q(status__in=OPEN_STATUSES, finished_at__isnull=True)
+                | (~Q(status__in=OPEN_STATUSES) & Q(finished_at__isnull=False)),
+                violation_error_message="A run has an end time unless it is open.",
+            ),
+            models.CheckConstraint(
+                name="rewards_awardrun_live_is_attempt_0_of_a_day",
+                condition=Q(kind=RunKind.LIVE, attempt=0, cadence=Cadence.DAILY)
+                | (~Q(kind=RunKind.LIVE) & Q(attempt__gte=1)),
+                violation_error_message="Attempt 0 of a day is its live run.",
+            ),
+            models.CheckConstraint(
+                name="rewards_awardrun_status_matches_its_kind",
+                condition=Q(kind=RunKind.LIVE)
+                & ~Q(status__in=[RunStatus.RUNNING, RunStatus.PARTIAL])
+                | ~Q(kind=RunKind.LIVE) & ~Q(status=RunStatus.LIVE),
+                violation_error_message="Only a live run is live, and it has no batches.",
             ),
             models.CheckConstraint(
                 name="rewards_awardrun_choices_are_known",
                 condition=Q(
+                    kind__in=RunKind.values,
                     cadence__in=Cadence.values,
                     status__in=RunStatus.values,
                     trigger__in=RunTrigger.values,
                 ),
-                violation_error_message="Unknown cadence, status or trigger.",
+                violation_error_message="Unknown kind, cadence, status or trigger.",
             ),
         ]
 
     def __str__(self) -> str:
+        if self.kind == RunKind.LIVE:
+            return f"live run of {self.reference_date}"
         return f"{self.cadence} run of {self.reference_date}, attempt {self.attempt}"
 
     @property
@@ -135,8 +179,8 @@ class AwardBatch(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     hosts_evaluated = models.PositiveIntegerField(default=0)
     hosts_rewarded = models.PositiveIntegerField(default=0)
-    awards = models.PositiveIntegerField(default=0)
-    points = models.PositiveBigIntegerField(default=0)
+    awards = models.IntegerField(default=0)
+    points = models.BigIntegerField(default=0)
     by_rule = models.JSONField(default=dict)
     error = models.TextField(blank=True)
 

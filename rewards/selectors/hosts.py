@@ -7,7 +7,7 @@ from datetime import date, datetime
 from django.db import connection
 from django.db.models import Q
 
-from rewards.choices import ActivityKind, BatchStatus, Cadence
+from rewards.choices import ActivityKind, BatchStatus, Cadence, RunKind
 from rewards.engine.business_days import ONE_DAY
 from rewards.engine.periods import Period
 from rewards.exceptions import UnknownHost
@@ -154,11 +154,15 @@ def late_events(
 
 
 def last_runs(*, periods: Collection[Period]) -> dict[Cadence, AwardRun]:
-    """Return the latest run of each of `periods`, of which at most one is of each cadence."""
+    """Return the latest award run of each of `periods`, of which at most one is of each cadence."""
     wanted = Q()
     for period in periods:
         wanted |= Q(cadence=period.cadence, reference_date=period.reference_date)
-    runs = AwardRun.objects.filter(wanted).order_by("cadence", "-attempt").distinct("cadence")
+    runs = (
+        AwardRun.objects.filter(wanted, kind=RunKind.AWARD)
+        .order_by("cadence", "-attempt")
+        .distinct("cadence")
+    )
     return {Cadence(run.cadence): run for run in runs}
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Exists, F, QuerySet, Sum
 
-from rewards.choices import RunStatus
+from rewards.choices import OPEN_STATUSES, RunKind
 from rewards.engine.business_days import sunday_of
 from rewards.models import AwardRun, Score, ScoreHistory
 from rewards.selectors.pages import Page, page_of
@@ -54,10 +54,12 @@ class RecordedLeaders(NamedTuple):
 
 
 def recorded_leaders(*, monday: date, scope: Scope) -> RecordedLeaders:
-    """Return the leaders of the week of `monday` that its last finished run recorded."""
+    """Return the leaders of the week of `monday` that its last finished award run recorded."""
     run = (
-        AwardRun.objects.filter(reference_date__range=(monday, sunday_of(monday)))
-        .exclude(status=RunStatus.RUNNING)
+        AwardRun.objects.filter(
+            kind=RunKind.AWARD, reference_date__range=(monday, sunday_of(monday))
+        )
+        .exclude(status__in=OPEN_STATUSES)
         .order_by("-finished_at", "-pk")
         .values_list("leaders", "finished_at")
         .first()

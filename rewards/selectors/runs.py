@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Count, Max, Q, Sum
 from django.db.models.functions import Coalesce
 
-from rewards.choices import BatchStatus, Cadence, RunStatus
+from rewards.choices import BatchStatus, Cadence, RunKind, RunStatus
 from rewards.engine.periods import Journal, Period
 from rewards.exceptions import UnknownRun
 from rewards.models import AwardRun
@@ -43,23 +43,23 @@ def running_periods() -> frozenset[Period]:
 
 
 def journals() -> dict[Period, Journal]:
-    """Return the journal of each period that has runs."""
+    """Return the journal of each period that has award runs."""
     with connection.cursor() as cursor:
         # Only runs with failed batches count as failures: a run that only deferred batches is
         # retried without limit.
         cursor.execute(
             """
             SELECT cadence, reference_date,
-                bool_or(status = 'running'),
+                bool_or(finished_at IS NULL),
                 max(events_seen) FILTER (WHERE attempt = last_done),
                 max(rule_versions::text) FILTER (WHERE attempt = last_done),
-                max(attempt) FILTER (WHERE status <> 'running') > last_done,
+                max(attempt) FILTER (WHERE finished_at IS NOT NULL) > last_done,
                 count(*) FILTER (WHERE attempt > last_done AND hosts_failed > 0)
             FROM (
                 SELECT *, coalesce(max(attempt) FILTER (WHERE status = 'done') OVER (
                     PARTITION BY reference_date, cadence
                 ), 0) AS last_done
-                FROM rewards_awardrun
+                FROM rewards_awardrun WHERE kind = 'award'
             ) AS runs
             GROUP BY cadence, reference_date, last_done
             """
@@ -77,23 +77,25 @@ def journals() -> dict[Period, Journal]:
 
 
 class RunTotals(NamedTuple):
-    """The results of all runs of one period."""
+    """The results of all runs of one period that has an award run."""
 
     attempts: int
+    """Award runs."""
     hosts: int
-    """Evaluated by the latest run."""
+    """Evaluated by the latest award run."""
     hosts_rewarded: int
     """Hosts with an award."""
     awards: int
+    """Of all kinds of runs, added up, as are the points."""
     points: int
     seconds: float
-    """Of all runs that have ended, added up."""
+    """Of all award runs that have ended, added up."""
     trigger: str
-    """Of the latest run."""
+    """Of the latest award run."""
     finished_at: datetime | None
-    """Of the latest run."""
+    """Of the latest award run."""
     error: str
-    """Of the latest run."""
+    """Of the latest award run."""
 
 
 def run_totals(*, first: date, last: date) -> Mapping[Period, RunTotals]:
@@ -101,16 +103,18 @@ def run_totals(*, first: date, last: date) -> Mapping[Period, RunTotals]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT cadence, reference_date, count(*),
-                (array_agg(hosts_evaluated ORDER BY attempt DESC))[1],
+            SELECT cadence, reference_date, count(*) FILTER (WHERE kind = 'award'),
+                (array_agg(hosts_evaluated ORDER BY attempt DESC) FILTER (WHERE kind = 'award'))[1],
                 sum(hosts_rewarded)::bigint, sum(awards)::bigint, sum(points)::bigint,
-                coalesce(extract(epoch FROM sum(finished_at - started_at)), 0)::float,
-                (array_agg(trigger ORDER BY attempt DESC))[1],
-                (array_agg(finished_at ORDER BY attempt DESC))[1],
-                (array_agg(error ORDER BY attempt DESC))[1]
+                coalesce(extract(epoch FROM
+                    sum(finished_at - started_at) FILTER (WHERE kind = 'award')), 0)::float,
+                (array_agg(trigger ORDER BY attempt DESC) FILTER (WHERE kind = 'award'))[1],
+                (array_agg(finished_at ORDER BY attempt DESC) FILTER (WHERE kind = 'award'))[1],
+                (array_agg(error ORDER BY attempt DESC) FILTER (WHERE kind = 'award'))[1]
             FROM rewards_awardrun
             WHERE reference_date BETWEEN %s AND %s
             GROUP BY cadence, reference_date
+            HAVING bool_or(kind = 'award')
             """,
             [first, last],
         )
@@ -121,10 +125,9 @@ def run_totals(*, first: date, last: date) -> Mapping[Period, RunTotals]:
 
 
 def latest_evaluated_day() -> date | None:
-    """Return the latest business day that a run has evaluated."""
-    latest: date | None = AwardRun.objects.filter(cadence=Cadence.DAILY).aggregate(
-        latest=Max("reference_date")
-    )["latest"]
+    """Return the latest business day that an award run has evaluated."""
+    runs = AwardRun.objects.filter(cadence=Cadence.DAILY, kind=RunKind.AWARD)
+    latest: date | None = runs.aggregate(latest=Max("reference_date"))["latest"]
     return latest
 
 

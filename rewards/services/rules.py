@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
 
-from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType, RunStatus
+from rewards.choices import OPEN_STATUSES, RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.exceptions import InvalidStartDate, RuleChanged, RuleRefused
 from rewards.models import AwardRun, RewardRule, ScoreHistory, User
 from rewards.selectors.rules import latest_version, version_token
@@ -138,7 +138,7 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
     days_before = 6 if cadence == Cadence.WEEKLY else 0
     first = version.starts_on - timedelta(days=days_before)
     run = AwardRun.objects.filter(
-        cadence=cadence, reference_date__gte=first, status=RunStatus.RUNNING
+        cadence=cadence, reference_date__gte=first, status__in=OPEN_STATUSES
     ).first()
     if run is not None:
         raise InvalidStartDate(

@@ -23,7 +23,7 @@ def test_an_intact_ledger_is_reported_with_the_rows_checked(manage):
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == (
         "I1  ok                 0 checked         0 violations  "
-        "at most one award per host, rule type and reference date"
+        "at most one award per host, rule type and reference date stands"
     )
     assert all(line.split()[1] == "ok" for line in out.splitlines())
 

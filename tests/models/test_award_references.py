@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from django.db import IntegrityError, NotSupportedError, connection, transaction
 
-from rewards.choices import RuleType
+from rewards.choices import RuleType, RunStatus
 from rewards.models import AwardRun, RewardRule, ScoreHistory
 from tests.factories import (
     AwardRunFactory,
@@ -27,9 +27,13 @@ def execute(statement, values=None):
         cursor.execute(statement, values)
 
 
+def open_run(**kwargs):
+    return AwardRunFactory(status=RunStatus.RUNNING, finished_at=None, **kwargs)
+
+
 @pytest.fixture
 def parents():
-    return {"user": HostFactory().pk, "rule": RewardRuleFactory().pk, "run": AwardRunFactory().pk}
+    return {"user": HostFactory().pk, "rule": RewardRuleFactory().pk, "run": open_run().pk}
 
 
 @pytest.mark.django_db

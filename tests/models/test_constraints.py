@@ -9,7 +9,7 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 
-from rewards.choices import BatchStatus, RuleType, RunStatus
+from rewards.choices import ADJUSTMENT, BatchStatus, Cadence, RuleType, RunKind, RunStatus
 from rewards.models import ActivitySettings, ActivityTotal, AwardBatch
 from tests.factories import (
     A_MONDAY,
@@ -65,6 +65,12 @@ def award(**kwargs):
     parents = {"user": HostFactory, "rule": RewardRuleFactory, "run": AwardRunFactory}
     saved = {name: factory() for name, factory in parents.items() if name not in kwargs}
     return ScoreHistoryFactory.build(**saved, **kwargs)
+
+
+def adjustment(**kwargs):
+    """A row without evidence, as an adjustment is."""
+    values = {"rule": None, "run": None, "measured": None, "threshold": None, "points": 5, **kwargs}
+    return ScoreHistoryFactory.build(user=HostFactory(), rule_type=ADJUSTMENT, **values)
 
 
 def rule_of_an_unknown_type():
@@ -167,9 +173,19 @@ VIOLATIONS = [
         "The reference date of a weekly run is a Monday.",
     ),
     Violation(
+        "rewards_awardrun_live_is_attempt_0_of_a_day",
+        lambda: AwardRunFactory.build(kind=RunKind.LIVE),
+        "Attempt 0 of a day is its live run.",
+    ),
+    Violation(
+        "rewards_awardrun_status_matches_its_kind",
+        lambda: AwardRunFactory.build(status=RunStatus.LIVE, finished_at=None),
+        "Only a live run is live, and it has no batches.",
+    ),
+    Violation(
         "rewards_awardrun_status_matches_its_end",
         lambda: AwardRunFactory.build(status=RunStatus.RUNNING),
-        "A run has an end time unless it is running.",
+        "A run has an end time unless it is open.",
     ),
     Violation(
         "rewards_awardrun_choices_are_known",
@@ -223,7 +239,17 @@ VIOLATIONS = [
     Violation(
         "rewards_scorehistory_points_fit",
         lambda: award(points=1_000_001),
-        "Points are 1 to 1,000,000.",
+        "Points are 1 to 1,000,000, or negative.",
+    ),
+    Violation(
+        "rewards_scorehistory_entry_matches_its_sign",
+        lambda: award(points=-10),
+        "An even entry is an award, an odd one its undo.",
+    ),
+    Violation(
+        "rewards_scorehistory_award_has_evidence",
+        lambda: award(measured=None),
+        "An award has a run, a rule version and its counts",
     ),
     Violation(
         "rewards_scorehistory_was_earned",
@@ -286,11 +312,6 @@ VIOLATIONS = [
         lambda: score(week_start=A_TUESDAY),
         "A week is named by its Monday.",
     ),
-    Violation(
-        "rewards_score_periods_are_parts_of_the_whole",
-        lambda: score(lifetime=9),
-        "The daily or weekly points exceed the lifetime points.",
-    ),
 ]
 
 # Constraints with several conditions.
@@ -320,7 +341,54 @@ MORE_VIOLATIONS = [
         lambda: RewardRuleFactory.build(points=1_000_001),
         "less than or equal to 1000000",
     ),
-    Violation("rewards_scorehistory_points_fit", lambda: award(points=0), "Points are 1 to"),
+    Violation(
+        "rewards_scorehistory_points_fit",
+        lambda: award(entry=1, points=-1_000_001),
+        "Points are 1 to",
+    ),
+    Violation("rewards_scorehistory_points_fit", lambda: adjustment(points=0), "Points are 1 to"),
+    Violation(
+        "rewards_scorehistory_entry_matches_its_sign", lambda: award(entry=1), "An even entry"
+    ),
+    Violation(
+        "rewards_scorehistory_entry_matches_its_sign", lambda: award(entry=-2), "An even entry"
+    ),
+    Violation(
+        "rewards_scorehistory_entry_matches_its_sign", lambda: adjustment(entry=-1), "An even"
+    ),
+    *(
+        Violation("rewards_scorehistory_award_has_evidence", row, "An award has a run")
+        for row in (
+            lambda: award(run=None),
+            lambda: award(threshold=None, measured=3),
+            lambda: award(rule=None, rule_type=RuleType.DAILY_LOGIN, points=1, threshold=1),
+            lambda: adjustment(run=AwardRunFactory()),
+            lambda: adjustment(rule=RewardRuleFactory()),
+            lambda: adjustment(measured=1),
+            lambda: adjustment(threshold=1),
+        )
+    ),
+    Violation(
+        "rewards_awardrun_live_is_attempt_0_of_a_day",
+        lambda: AwardRunFactory.build(attempt=0),
+        "Attempt 0 of a day is its live run.",
+    ),
+    Violation(
+        "rewards_awardrun_live_is_attempt_0_of_a_day",
+        lambda: AwardRunFactory.build(kind=RunKind.LIVE, attempt=0, cadence=Cadence.WEEKLY),
+        "Attempt 0 of a day is its live run.",
+    ),
+    Violation(
+        "rewards_awardrun_status_matches_its_kind",
+        lambda: AwardRunFactory.build(kind=RunKind.LIVE, attempt=0, status=RunStatus.PARTIAL),
+        "Only a live run is live",
+    ),
+    Violation("rewards_awardrun_choices_are_known", lambda: AwardRunFactory.build(kind="odd"), ""),
+    Violation(
+        "rewards_awardrun_status_matches_its_end",
+        lambda: AwardRunFactory.build(status=RunStatus.HELD),
+        "unless it is open",
+    ),
     Violation(
         "rewards_scorehistory_was_earned",
         lambda: award(measured=0, threshold=0),
@@ -336,16 +404,6 @@ MORE_VIOLATIONS = [
         "rewards_awardrun_status_matches_its_end",
         lambda: AwardRunFactory.build(finished_at=None),
         "This field cannot be blank.",
-    ),
-    Violation(
-        "rewards_score_periods_are_parts_of_the_whole",
-        lambda: score(daily=11),
-        "exceed the lifetime",
-    ),
-    Violation(
-        "rewards_score_periods_are_parts_of_the_whole",
-        lambda: score(weekly=11),
-        "exceed the lifetime",
     ),
     Violation(
         "rewards_apiclient_source_is_visible_ascii",
@@ -434,7 +492,8 @@ def test_every_constraint_has_a_message():
 def test_a_valid_row_of_each_table_is_accepted():
     pending = RewardRuleFactory.build(starts_on=A_TUESDAY)
     rows = [user(), event(), activity(), pending, AwardRunFactory.build()]
-    rows += [batch(), award(reference_date=A_TUESDAY), score()]
+    open_run = AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
+    rows += [batch(), award(reference_date=A_TUESDAY, run=open_run), score()]
     rows += [ActivityTotal(date=A_TUESDAY, slot=99, events=1)]
     rows += [ActivitySettings(min_call_seconds=1)]
     rows += [ApiClientFactory.build(requests_per_second=10_000), key()]

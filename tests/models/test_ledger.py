@@ -4,9 +4,10 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
+from rewards.choices import RunStatus
 from rewards.exceptions import LedgerIsAppendOnly
 from rewards.models import ScoreHistory
-from tests.factories import ScoreHistoryFactory
+from tests.factories import AwardRunFactory, ScoreHistoryFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +55,7 @@ def test_the_orm_refuses_to_change_an_award(award, change):
         "DELETE FROM rewards_scorehistory",
         "TRUNCATE rewards_scorehistory",
         "INSERT INTO rewards_scorehistory SELECT * FROM rewards_scorehistory"
-        " ON CONFLICT (reference_date, user_id, rule_type) DO UPDATE SET points = 99",
+        " ON CONFLICT (reference_date, user_id, rule_type, entry) DO UPDATE SET points = 99",
     ],
 )
 def test_the_database_refuses_to_change_an_award(award, statement):
@@ -72,7 +73,8 @@ def test_the_database_refuses_to_change_an_award(award, statement):
 
 
 def test_new_awards_can_be_added(award):
-    other = ScoreHistoryFactory.build(user=award.user, rule=award.rule, run=award.run)
+    run = AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
+    other = ScoreHistoryFactory.build(user=award.user, rule=award.rule, run=run)
     other.reference_date = award.reference_date.replace(day=17)
 
     ScoreHistory.objects.bulk_create([other])

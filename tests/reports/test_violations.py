@@ -65,6 +65,17 @@ def score(points: int, user: str) -> str:
     )
 
 
+def undo(award: str, *, points: str, run: str) -> str:
+    return f"""
+        INSERT INTO rewards_scorehistory (user_id, rule_type, reference_date, entry, points,
+            rule_id, measured, threshold, run_id)
+        SELECT user_id, rule_type, reference_date, entry + 1, {points}, rule_id, measured,
+            threshold, (SELECT id FROM rewards_awardrun WHERE {run})
+        FROM rewards_scorehistory WHERE {award}
+    """
+
+
+A_TUESDAY_LOGIN = "reference_date = '2026-11-17' AND rule_type = 'DAILY_LOGIN'"
 MONDAY_RUN = "reference_date = '2026-11-16' AND cadence = 'daily'"
 DELETE_TUESDAY = "DELETE FROM rewards_scorehistory WHERE reference_date = '2026-11-17'"
 DELETE_WEEK = "DELETE FROM rewards_scorehistory WHERE rule_type = 'WEEKLY_CONSISTENCY'"
@@ -99,7 +110,31 @@ PLANTS = [
         "I1",
         [ONCE, copy_of_award("user_id", "reference_date")],
         {"I1", "I2", "I3", "I5", "I13", "I19"},
-        r"host ana has 2 awards of DAILY_LOGIN for 2026-11-16",
+        r"host ana has entry 0 of DAILY_LOGIN for 2026-11-16 twice",
+    ),
+    Plant(
+        "I1 entry without the one before",
+        [TUESDAY.format("entry = 2")],
+        {"I1"},
+        r"host ana: entry 2 of DAILY_LOGIN for 2026-11-17 does not follow the one before it",
+    ),
+    Plant(
+        "I1 undo of other points",
+        [
+            drop("scorehistory", "points_fit"),
+            undo(A_TUESDAY_LOGIN, points="-9", run=MONDAY_RUN.replace("16", "17")),
+        ],
+        {"I1", "I3", "I5", "I9", "I13", "I19"},
+        r"host ana: entry 1 of DAILY_LOGIN for 2026-11-17 does not follow the one before it",
+    ),
+    Plant(
+        "I1 award with the sign of an undo",
+        [
+            drop("scorehistory", "entry_matches_its_sign"),
+            TUESDAY.format("points = -points"),
+        ],
+        {"I1", "I3", "I5", "I13", "I19"},
+        r"host ana: entry 0 of DAILY_\w+ for 2026-11-17 does not follow the one before it",
     ),
     Plant(
         "I2 missing",
@@ -137,7 +172,6 @@ PLANTS = [
         "I3 two scores",
         [
             f"UPDATE rewards_score SET lifetime = lifetime + 1 WHERE user_id = {BO}",
-            drop("score", "periods_are_parts_of_the_whole"),
             f"UPDATE rewards_score SET lifetime = lifetime - 1 WHERE user_id <> {BO}",
         ],
         {"I3"},
@@ -225,20 +259,20 @@ PLANTS = [
         "I9 other points",
         [LOGIN_RULE.format("points = 11")],
         {"I9"},
-        r"1 award of DAILY_LOGIN for 2026-11-\d+ by run \d+ and rule version \d+: points 10, "
+        r"1 ledger row of DAILY_LOGIN for 2026-11-\d+ by run \d+ and rule version \d+: points 10, "
         r"threshold 1, lowest count 1",
     ),
     Plant(
         "I9 other threshold",
         [WEEKLY_RULE.format("threshold = 6")],
         {"I9"},
-        r"1 award of WEEKLY_CONSISTENCY for .* threshold 7, lowest count 7",
+        r"1 ledger row of WEEKLY_CONSISTENCY for .* threshold 7, lowest count 7",
     ),
     Plant(
         "I9 count below the threshold",
         [drop("scorehistory", "was_earned"), TUESDAY.format("measured = 0")],
         {"I9"},
-        r"1 award of DAILY_\w+ for 2026-11-17 .* threshold 1, lowest count 0",
+        r"1 ledger row of DAILY_\w+ for 2026-11-17 .* threshold 1, lowest count 0",
     ),
     Plant(
         "I9 type of another rule",
@@ -247,26 +281,26 @@ PLANTS = [
             " WHERE reference_date = '2026-11-17' AND rule_type = 'DAILY_LOGIN'"
         ],
         {"I9", "I11"},
-        r"1 award of DAILY_VIDEO_CALL_TARGET for 2026-11-17 .*",
+        r"1 ledger row of DAILY_VIDEO_CALL_TARGET for 2026-11-17 .*",
     ),
     Plant(
         "I9 run missing",
         [TUESDAY.format("run_id = 999999")],
         {"I9", "I13"},
-        r"1 award of DAILY_LOGIN for 2026-11-17 by run 999999 .*",
+        r"1 ledger row of DAILY_LOGIN for 2026-11-17 by run 999999 .*",
     ),
     Plant(
         "I9 rule missing",
         [TUESDAY.format("rule_id = 999999")],
         {"I9"},
-        r"1 award of DAILY_LOGIN for 2026-11-17 by run \d+ and rule version 999999: .*",
+        r"1 ledger row of DAILY_LOGIN for 2026-11-17 by run \d+ and rule version 999999: .*",
     ),
     Plant("I9 rule paused", [WEEKLY_RULE.format("is_active = false")], {"I9"}, ""),
     Plant(
         "I9 rule not in force yet",
         [LOGIN_RULE.format("starts_on = '2026-11-17'")],
         {"I9"},
-        r"2 awards of DAILY_LOGIN for 2026-11-16 .*",
+        r"2 ledger rows of DAILY_LOGIN for 2026-11-16 .*",
     ),
     Plant("I9 rule replaced", [version("2026-11-18")], {"I9"}, ""),
     # A week is paid by the version of its Sunday.
@@ -463,7 +497,7 @@ PLANTS = [
             " WHERE reference_date = '2026-11-18') WHERE reference_date = '2026-11-17'",
         ],
         {"I13", "I15"},
-        r"1 award of DAILY_LOGIN for 2026-11-17 by run \d+, the daily run of 2026-11-18",
+        r"1 ledger row of DAILY_LOGIN for 2026-11-17 by run \d+, the daily run of 2026-11-18",
     ),
     Plant(
         "I15 cadence of another run",
@@ -473,7 +507,7 @@ PLANTS = [
             " WHERE rule_type = 'WEEKLY_CONSISTENCY'",
         ],
         {"I13", "I15"},
-        r"1 award of WEEKLY_CONSISTENCY for 2026-11-16 by run \d+, the daily run of 2026-11-16",
+        r"1 ledger row of WEEKLY_CONSISTENCY for 2026-11-16 by run \d+, the daily run of .*-16",
     ),
     Plant(
         "I16 day",

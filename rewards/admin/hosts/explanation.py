@@ -56,8 +56,10 @@ def explanation_context(host: Host, day: date, now: datetime) -> dict[str, Any]:
 
 
 def _card(rule: RuleExplanation) -> RuleExplanationCard:
-    threshold = rule.award.threshold if rule.award else rule.version and rule.version.threshold
-    measured = rule.award.measured if rule.award else rule.measured
+    measured, threshold = (rule.award and rule.award.evidence) or (
+        rule.measured,
+        rule.version and rule.version.threshold,
+    )
     return RuleExplanationCard(
         title=rule.rule_type.label,
         period=format_rule_period(rule.rule_type, rule.reference_date),

@@ -13,12 +13,12 @@ from django.utils.safestring import SafeString
 from rewards.admin.formatting import (
     NOTHING,
     business_today,
-    format_measured,
+    format_evidence,
     format_number,
     format_week,
     link,
 )
-from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
+from rewards.choices import Cadence
 from rewards.engine.business_days import (
     FIRST_DAY,
     LAST_DAY,
@@ -113,7 +113,7 @@ def _history(activity: Mapping[date, DailyActivity], awards: Iterable[ScoreHisto
         cadence: defaultdict(list) for cadence in Cadence
     }
     for award in awards:
-        cadence = RULE_TYPE_SPECS[RuleType(award.rule_type)].cadence
+        cadence = award.cadence
         by_cadence[cadence][award.reference_date].append(award)
     return _History(
         activity=activity, daily=by_cadence[Cadence.DAILY], weekly=by_cadence[Cadence.WEEKLY]
@@ -216,9 +216,8 @@ def _month_row(
 
 
 def _award_link(award: ScoreHistory) -> SafeString:
-    is_weekly = RULE_TYPE_SPECS[RuleType(award.rule_type)].cadence == Cadence.WEEKLY
-    measured = format_measured(award.rule_type, award.measured, award.threshold)
-    text = f"{'week: ' if is_weekly else ''}{measured.replace('completed ', '')}"
+    is_weekly = award.cadence == Cadence.WEEKLY
+    text = f"{'week: ' if is_weekly else ''}{format_evidence(award).replace('completed ', '')}"
     return link(text, "rewards_scorehistory_change", award.pk)
 
 

@@ -15,7 +15,7 @@ from rewards.admin.export import export_limit_error, streamed_export
 from rewards.admin.formatting import (
     business_today,
     format_datetime,
-    format_measured,
+    format_evidence,
     format_number,
     format_rule_period,
     link,
@@ -79,7 +79,7 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
     points_paid = column("points", lambda award: format_number(award.points))
     counted = column(
         "counted",
-        lambda award: format_measured(award.rule_type, award.measured, award.threshold),
+        lambda award: format_evidence(award),
     )
     version = column(
         "rule version",

@@ -22,6 +22,8 @@ from rewards.wording import count
 
 STATUS_COLOURS = {
     RunStatus.RUNNING: "info",
+    RunStatus.LIVE: "info",
+    RunStatus.HELD: "warning",
     RunStatus.DONE: "success",
     RunStatus.PARTIAL: "warning",
     RunStatus.FAILED: "danger",

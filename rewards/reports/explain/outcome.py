@@ -37,8 +37,8 @@ def outcome_of(
 ) -> tuple[Outcome, str]:
     """Return the outcome and a sentence with its reason; conditions are tested as awarding does."""
     period, today = host_period.period, host_period.today
-    if award is not None:
-        score = _score(rule_type, award.measured, award.threshold)
+    if award is not None and award.evidence is not None:
+        score = _score(rule_type, *award.evidence)
         return Outcome.AWARDED, f"{score}: paid {count(award.points, 'point')}."
     if not is_eligible(user, day=period.last_day):
         return Outcome.NOT_ACTIVE, _why_ineligible(user, host_period)

@@ -20,7 +20,7 @@ _THRESHOLDS = f"""
         {_columns("min(threshold) FILTER (WHERE rule_type = '{type}') AS {column}_threshold")}
     FROM (
         SELECT DISTINCT reference_date FROM rewards_awardrun
-        WHERE cadence = 'daily' AND status = 'done'
+        WHERE cadence = 'daily' AND kind = 'award' AND status = 'done'
     ) AS runs
     CROSS JOIN LATERAL (
         SELECT DISTINCT ON (rule_type) *

@@ -6,13 +6,14 @@ from rewards.reports.verify.invariants import HOST_WEIGHT, Invariant, Row, award
 from rewards.reports.verify.rule_types import DAILY_TYPES, IS_WEEKLY, measured
 from rewards.selectors.eligibility import LAST_ELIGIBLE_DAYS
 
-CHECKED_AWARDS = "SELECT coalesce(sum(awards), 0) FROM award_groups"
+CHECKED_AWARDS = "SELECT coalesce(sum(entries), 0) FROM award_groups"
 
-# Awards that agree in all but the host and the count: a few rows for each run. One scan of the
-# ledger.
+# Ledger rows that agree in all but the host, the entry and the count: a few rows for each run. One
+# scan of the ledger.
 _AWARD_GROUPS = f"""
     SELECT run_id, rule_id, rule_type, reference_date, points, threshold,
-        count(*) AS awards, min(measured) AS min_measured, sum({HOST_WEIGHT}) AS hosts
+        count(*) AS entries, max(entry) AS last_entry, min(measured) AS min_measured,
+        sum({HOST_WEIGHT}) AS hosts
     FROM rewards_scorehistory
     GROUP BY 1, 2, 3, 4, 5, 6
 """
@@ -39,7 +40,7 @@ _RULES_IN_FORCE = f"""
         WHERE starts_on <= last_day AND ({IS_WEEKLY}) = (cadence = 'weekly')
         ORDER BY rule_type, starts_on DESC
     ) AS rule
-    WHERE run.status = 'done' AND rule.is_active
+    WHERE run.kind = 'award' AND run.status = 'done' AND rule.is_active
     GROUP BY 1, 2, 3, 4, 5
 """
 
@@ -84,7 +85,8 @@ _HOSTS_BY_DAILY_TYPE = ", ".join(
 )
 
 # Reference dates and rule types for which the hosts with an award and the hosts that have earned
-# one differ, by their checksums. Usually none, apart from periods that are not settled.
+# one differ, by their checksums, and those with an undo. Usually none, apart from periods that are
+# not settled.
 _MISMATCHING_PERIODS = f"""
     SELECT reference_date, rule_type
     FROM (
@@ -97,9 +99,11 @@ _MISMATCHING_PERIODS = f"""
         GROUP BY 1, 2
     ) AS earned
     FULL JOIN (
-        SELECT reference_date, rule_type, sum(hosts) AS hosts FROM award_groups GROUP BY 1, 2
+        SELECT reference_date, rule_type, sum(sign(points) * hosts) AS hosts,
+            max(last_entry) AS last_entry
+        FROM award_groups WHERE rule_type <> 'ADJUSTMENT' GROUP BY 1, 2
     ) AS paid USING (reference_date, rule_type)
-    WHERE earned.hosts IS DISTINCT FROM paid.hosts
+    WHERE earned.hosts IS DISTINCT FROM paid.hosts OR last_entry > 0
 """
 
 _SETTLED = """(
@@ -116,7 +120,7 @@ _PHANTOMS = f"""
         FROM rewards_dailyactivity
         WHERE date IN (SELECT reference_date FROM mismatching_periods)
     ) AS day USING (reference_date, user_id)
-    WHERE NOT {IS_WEEKLY}
+    WHERE entry = 0 AND NOT {IS_WEEKLY}
     UNION ALL
     SELECT reference_date, rule_type, user_id, measured, (
         SELECT {measured(Cadence.WEEKLY)} FROM rewards_dailyactivity AS day
@@ -124,7 +128,7 @@ _PHANTOMS = f"""
         AND date = ANY(ARRAY(SELECT reference_date + n FROM generate_series(0, 6) AS n))
     )
     FROM mismatching_awards
-    WHERE {IS_WEEKLY}
+    WHERE entry = 0 AND {IS_WEEKLY}
 """
 
 CTES = {
@@ -133,7 +137,7 @@ CTES = {
     "rules_in_force": _RULES_IN_FORCE,
     "mismatching_periods": _MISMATCHING_PERIODS,
     "mismatching_awards": """
-        SELECT reference_date, rule_type, user_id, measured
+        SELECT reference_date, rule_type, user_id, entry, points, rule_id, measured
         FROM rewards_scorehistory JOIN mismatching_periods USING (reference_date, rule_type)
         WHERE reference_date = ANY(ARRAY(SELECT reference_date FROM mismatching_periods))
     """,
@@ -150,14 +154,28 @@ def _describe_mismatch(row: Row) -> str:
     )
 
 
+def _describe_entry(row: Row) -> str:
+    award = f"{row['rule_type']} for {row['reference_date']}"
+    if row["entry"] == row["former_entry"]:
+        return f"host {row['host']} has entry {row['entry']} of {award} twice"
+    return f"host {row['host']}: entry {row['entry']} of {award} does not follow the one before it"
+
+
 INVARIANTS = [
     Invariant(
         "I1",
-        "at most one award per host, rule type and reference date",
+        "at most one award per host, rule type and reference date stands",
         CHECKED_AWARDS,
-        """SELECT reference_date, rule_type, user_id, count(*) AS awards FROM mismatching_awards
-        GROUP BY 1, 2, 3 HAVING count(*) > 1""",
-        "host {host} has {awards} awards of {rule_type} for {reference_date}".format_map,
+        """SELECT * FROM (
+            SELECT reference_date, rule_type, user_id, entry, points, rule_id, measured,
+                lag(entry) OVER entries AS former_entry,
+                lag((rule_id, measured, -points)) OVER entries AS undone
+            FROM mismatching_awards
+            WINDOW entries AS (PARTITION BY reference_date, rule_type, user_id ORDER BY entry)
+        ) AS entries
+        WHERE entry <> coalesce(former_entry + 1, 0) OR (points > 0) <> (entry %% 2 = 0)
+        OR (points < 0 AND (rule_id, measured, points) IS DISTINCT FROM undone)""",
+        _describe_entry,
     ),
     Invariant(
         "I9",
@@ -169,14 +187,15 @@ INVARIANTS = [
         CROSS JOIN LATERAL (
             SELECT award_groups.reference_date + CASE cadence WHEN 'weekly' THEN 6 ELSE 0 END AS day
         ) AS last
-        WHERE run.id IS NULL OR NOT rule.is_active
+        WHERE award_groups.rule_type <> 'ADJUSTMENT' AND (run.id IS NULL OR NOT rule.is_active
         OR (rule.rule_type, rule.points, rule.threshold)
-            IS DISTINCT FROM (award_groups.rule_type, award_groups.points, award_groups.threshold)
+            IS DISTINCT FROM
+            (award_groups.rule_type, abs(award_groups.points), award_groups.threshold)
         OR min_measured < rule.threshold OR rule.starts_on > last.day
         OR EXISTS (
             SELECT FROM rewards_rewardrule AS newer
             WHERE newer.rule_type = rule.rule_type
-            AND newer.starts_on > rule.starts_on AND newer.starts_on <= last.day)""",
+            AND newer.starts_on > rule.starts_on AND newer.starts_on <= last.day))""",
         lambda row: (
             f"{awards(row)} and rule version {row['rule_id']}: points {row['points']:,}, threshold "
             f"{row['threshold']:,}, lowest count {row['min_measured']:,}"
@@ -187,6 +206,7 @@ INVARIANTS = [
         "a run pays each rule type by one version",
         CHECKED_AWARDS,
         """SELECT run_id, rule_type, count(DISTINCT rule_id) AS versions FROM award_groups
+        WHERE points > 0 AND rule_type <> 'ADJUSTMENT'
         GROUP BY 1, 2 HAVING count(DISTINCT rule_id) > 1""",
         "run {run_id} has paid {rule_type} by {versions} rule versions".format_map,
     ),

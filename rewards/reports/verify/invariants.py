@@ -41,6 +41,6 @@ sum tells their number too."""
 def awards(row: Row) -> str:
     """Return a group of awards for people."""
     return (
-        f"{count(row['awards'], 'award')} of {row['rule_type']} for {row['reference_date']} "
+        f"{count(row['entries'], 'ledger row')} of {row['rule_type']} for {row['reference_date']} "
         f"by run {row['run_id']}"
     )

@@ -13,12 +13,14 @@ INVARIANTS = [
         """SELECT cadence, reference_date FROM events_by_period
         JOIN (
             SELECT cadence, min(reference_date) AS first, max(reference_date) AS last
-            FROM rewards_awardrun WHERE status = 'done' GROUP BY 1
+            FROM rewards_awardrun
+            WHERE kind = 'award' AND status = 'done' GROUP BY 1
         ) AS done USING (cadence)
         WHERE reference_date BETWEEN first AND last AND NOT EXISTS (
             SELECT FROM rewards_awardrun AS run
-            WHERE run.cadence = events_by_period.cadence AND run.status = 'done'
-            AND run.reference_date = events_by_period.reference_date)""",
+            WHERE run.cadence = events_by_period.cadence
+            AND run.reference_date = events_by_period.reference_date
+            AND run.kind = 'award' AND run.status = 'done')""",
         "{reference_date} has activity and no {cadence} run that is done".format_map,
     ),
     Invariant(
@@ -34,12 +36,13 @@ INVARIANTS = [
             FROM rewards_awardbatch WHERE run_id = run.id
         ) AS batches
         CROSS JOIN LATERAL (
-            SELECT coalesce(sum(awards), 0) AS awards,
-                coalesce(sum(awards * points), 0) AS points
+            SELECT coalesce(sum(sign(points) * entries), 0) AS awards,
+                coalesce(sum(entries * points), 0) AS points
             FROM award_groups WHERE run_id = run.id
         ) AS written
-        WHERE (batches.awards, batches.points) <> (written.awards, written.points)
-        OR (run.status <> 'running'
+        WHERE (run.kind <> 'live'
+            AND (batches.awards, batches.points) <> (written.awards, written.points))
+        OR (run.finished_at IS NOT NULL
             AND (run.awards, run.points) <> (written.awards, written.points))""",
         lambda row: (
             f"run {row['run_id']}: {count(row['awards'], 'award')} and "
@@ -54,7 +57,8 @@ INVARIANTS = [
         _CHECKED_RUNS,
         """SELECT id AS run_id, cadence, reference_date, status, started_at, finished_at
         FROM rewards_awardrun
-        WHERE finished_at < started_at OR (status = 'running') <> (finished_at IS NULL)
+        WHERE finished_at < started_at
+        OR (status IN ('running', 'live', 'held')) <> (finished_at IS NULL)
         OR (cadence = 'weekly' AND extract(isodow FROM reference_date) <> 1)""",
         "run {run_id}, {cadence} of {reference_date}: {status}, started at {started_at}, finished "
         "at {finished_at}".format_map,

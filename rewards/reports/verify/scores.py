@@ -6,7 +6,7 @@ from rewards.reports.verify.invariants import HOST_WEIGHT, Invariant
 _CHECKED_SCORES = "SELECT coalesce(sum(scores), 0) FROM score_checksums"
 
 _POINTS_BY_DATE = """
-    SELECT reference_date, sum(awards * points) AS points,
+    SELECT reference_date, sum(entries * points) AS points,
         sum(hosts::numeric * points) AS checksum
     FROM award_groups GROUP BY 1
 """
@@ -70,7 +70,7 @@ INVARIANTS = [
         CHECKED_AWARDS,
         """SELECT * FROM (
             SELECT (SELECT coalesce(sum(lifetime), 0) FROM score_checksums) AS scores,
-                (SELECT coalesce(sum(awards * points), 0) FROM award_groups) AS ledger
+                (SELECT coalesce(sum(entries * points), 0) FROM award_groups) AS ledger
         ) AS sums WHERE scores <> ledger""",
         "all scores have {scores:,} points, the ledger {ledger:,}".format_map,
     ),

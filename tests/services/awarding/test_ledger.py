@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from rewards.choices import Cadence, RuleType
+from rewards.choices import Cadence, RuleType, RunStatus
 from rewards.engine.periods import Period
 from rewards.models import Score, ScoreHistory
 from rewards.selectors.activity import IdRange
@@ -32,6 +32,10 @@ def login():
 @pytest.fixture
 def audio():
     return RewardRuleFactory(rule_type=RuleType.DAILY_AUDIO_CALL_TARGET, threshold=2, points=25)
+
+
+def open_run():
+    return AwardRunFactory(status=RunStatus.RUNNING, finished_at=None)
 
 
 def job(*versions, period=DAILY):
@@ -154,7 +158,7 @@ def test_hosts_are_evaluated_without_rules():
 
 
 def test_ledger_and_scores_are_written_together(login, audio):
-    run = AwardRunFactory()
+    run = open_run()
     first = DailyActivityFactory(logins=4, audio_calls=3)
     second = DailyActivityFactory(logins=4)
 
@@ -180,7 +184,7 @@ def test_rows_of_equal_rules_keep_their_own_count(login):
     for logins in (1, 2, 1):
         DailyActivityFactory(logins=logins)
 
-    award_id_range(job(login), run_id=AwardRunFactory().pk, id_range=ALL_HOSTS)
+    award_id_range(job(login), run_id=open_run().pk, id_range=ALL_HOSTS)
 
     measured = ScoreHistory.objects.order_by("user").values_list("measured", flat=True)
     assert list(measured) == [1, 2, 1]

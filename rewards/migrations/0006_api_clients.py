@@ -18,7 +18,7 @@ SCOPES = [
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("rewards", "0003_roles_and_schedule"),
+        ("rewards", "0005_award_once_by_entry"),
     ]
 
     operations = [
