@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -72,20 +73,54 @@ def roll_over(*, period: Period) -> None:
     """Move scores of earlier days to the reference date and its week, with 0 points there.
 
     Nothing is lost: the ledger has every award. Scores of newer periods stay, so that a second
-    call, or a backfill of an old day, changes nothing.
+    call, or a backfill of an old day, changes nothing. Call outside a transaction: each PIECE of
+    the scores is moved in its own, so that a live award waits for a few of them only.
     """
+    days = {"day": period.reference_date, "monday": period.monday}
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE rewards_score SET
-                daily = CASE WHEN daily_date < %(day)s THEN 0 ELSE daily END,
-                daily_date = greatest(daily_date, %(day)s),
-                weekly = CASE WHEN week_start < %(monday)s THEN 0 ELSE weekly END,
-                week_start = greatest(week_start, %(monday)s)
-            WHERE daily_date < %(day)s OR week_start < %(monday)s
-            """,
-            {"day": period.reference_date, "monday": period.monday},
-        )
+        cursor.execute(_LAST_OF_EACH_PIECE, days | {"size": PIECE})
+        last_users = [user for (user,) in cursor]
+    after = 0
+    for through in last_users:
+        _move(days | {"after": after, "through": through})
+        after = through
+
+
+PIECE = 2_000
+"""Scores moved in one transaction."""
+
+_IS_OLDER = "(daily_date < %(day)s OR week_start < %(monday)s)"
+
+# One scan finds the pieces, so that nothing more is read when there is nothing to move.
+_LAST_OF_EACH_PIECE = f"""
+    SELECT max(user_id) FROM (
+        SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1) / %(size)s AS piece
+        FROM rewards_score WHERE {_IS_OLDER}
+    ) AS older
+    GROUP BY piece ORDER BY piece
+"""  # noqa: S608 - constants
+
+# Rows are locked in user order, as every writer does, to avoid deadlocks.
+_MOVE = f"""
+    UPDATE rewards_score SET
+        daily = CASE WHEN daily_date < %(day)s THEN 0 ELSE daily END,
+        daily_date = greatest(daily_date, %(day)s),
+        weekly = CASE WHEN week_start < %(monday)s THEN 0 ELSE weekly END,
+        week_start = greatest(week_start, %(monday)s)
+    WHERE user_id = ANY(ARRAY(
+        SELECT user_id FROM rewards_score
+        WHERE user_id > %(after)s AND user_id <= %(through)s AND {_IS_OLDER}
+        ORDER BY user_id FOR NO KEY UPDATE
+    ))
+"""  # noqa: S608 - constants
+
+
+@retry_on_conflict
+def _move(params: dict[str, Any]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A crash may undo this: the next run moves them. The commit that ends the run is durable.
+        cursor.execute("SET LOCAL synchronous_commit TO off")
+        cursor.execute(_MOVE, params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from rewards.choices import Cadence, RuleType
 from rewards.engine.periods import Period
 from rewards.engine.values import Award, Rule
 from rewards.models import Score
+from rewards.services import scores
 from rewards.services.scores import add_awards, repair_scores, roll_over
 from tests.factories import (
     A_MONDAY,
@@ -18,6 +19,7 @@ from tests.factories import (
     ScoreFactory,
     ScoreHistoryFactory,
 )
+from tests.processes import another_session
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +150,41 @@ def test_a_score_of_an_earlier_week_alone_is_rolled_over():
     roll_over(period=daily(SUNDAY))
 
     assert score() == (10, 10, SUNDAY, 0, A_MONDAY)
+
+
+def test_scores_are_rolled_over_in_pieces(monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr(scores, "PIECE", 2)
+    older = [ScoreFactory(daily_date=A_MONDAY) for _ in range(5)]
+    newer = ScoreFactory(daily_date=SUNDAY)
+
+    # The pieces; for each a savepoint, a setting, the scores and the release of the savepoint.
+    with django_assert_num_queries(1 + 3 * 4):
+        roll_over(period=daily(TUESDAY))
+
+    assert {score(row.user)[2] for row in older} == {TUESDAY}
+    assert score(newer.user)[2] == SUNDAY
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_piece_that_is_moved_leaves_the_others_free(monkeypatch):
+    """An award of a host in another piece waits for nothing."""
+    monkeypatch.setattr(scores, "PIECE", 1)
+    first, second = (ScoreFactory(daily_date=A_MONDAY).user_id for _ in range(2))
+    free = []
+
+    def move(params):
+        with another_session() as session, transaction.atomic():
+            moved(params)
+            session.execute("SET lock_timeout = '10ms'")
+            other = {first: second, second: first}[params["through"]]
+            session.execute("UPDATE rewards_score SET lifetime = 11 WHERE user_id = %s", [other])
+            free.append(other)
+
+    moved = scores._move
+    monkeypatch.setattr(scores, "_move", move)
+    roll_over(period=daily(TUESDAY))
+
+    assert free == [second, first]
 
 
 def test_scores_of_the_period_are_not_written():

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Sum
 from django.utils import timezone
 
-from rewards.choices import BatchStatus, RunStatus, RunTrigger
+from rewards.choices import BatchStatus, RunKind, RunStatus, RunTrigger
 from rewards.engine.periods import Period
 from rewards.engine.values import AwardCounts, Rule
 from rewards.models import AwardBatch, AwardRun
@@ -29,7 +29,10 @@ def open_run(period: Period, *, trigger: RunTrigger) -> tuple[AwardRun, list[Rul
     Call with the exclusive lock of the period.
     """
     interrupted = AwardRun.objects.filter(
-        cadence=period.cadence, reference_date=period.reference_date, status=RunStatus.RUNNING
+        kind=RunKind.AWARD,
+        cadence=period.cadence,
+        reference_date=period.reference_date,
+        status=RunStatus.RUNNING,
     ).first()
     if interrupted is not None and _take_over(interrupted):
         return interrupted, rules_of_versions(interrupted.rule_versions)
@@ -77,7 +80,7 @@ def _take_over(run: AwardRun) -> bool:
             finished_at=timezone.now(),
             error=f"{run.takeovers + 1} processes in a row ended before they had finished it.",
         )
-        close_run(run, run.period)
+        _sum_up(run, run.period)
     logger.error("run given up: %s was interrupted %d times", run, run.takeovers + 1)
     return False
 
@@ -130,18 +133,25 @@ def is_open(run: AwardRun) -> bool:
 
 
 def has_pending_batches(run: AwardRun) -> bool:
-    """Refresh and lock the row of `run`; return whether it has batches to finish.
-
-    The lock makes exactly one of several finishing processes see the last batch done. Call inside
-    the transaction that closes the run.
-    """
-    # NO KEY UPDATE does not conflict with the FOR KEY SHARE that batches take on this row.
-    run.refresh_from_db(from_queryset=AwardRun.objects.select_for_update(no_key=True))
     return run.batches.filter(status=BatchStatus.PENDING).exists()
 
 
-def close_run(run: AwardRun, period: Period) -> None:
-    """Sum up the batches of `run`, record the leaders, and end it: done, partial or failed."""
+@retry_on_conflict
+def close_run(run: AwardRun, period: Period) -> bool:
+    """End `run`, which has no pending batch: done, partial or failed.
+
+    Sums up the batches and records the leaders. Returns False if another process has ended it.
+    """
+    with transaction.atomic():
+        # Batches take FOR KEY SHARE on this row: none is writing when this lock is granted.
+        run.refresh_from_db(from_queryset=AwardRun.objects.select_for_update())
+        if run.status != RunStatus.RUNNING:
+            return False
+        _sum_up(run, period)
+    return True
+
+
+def _sum_up(run: AwardRun, period: Period) -> None:
     total = AwardCounts()
     hosts_failed = 0
     errors = []

@@ -7,7 +7,6 @@ from datetime import date
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from rewards.choices import Cadence, RunStatus, RunTrigger
 from rewards.engine.business_days import ONE_DAY, ONE_WEEK, monday_of
@@ -23,7 +22,6 @@ from rewards.services.awarding.batches import award_pending_batches
 from rewards.services.awarding.ledger import Job, due_awards
 from rewards.services.awarding.lock import period_lock
 from rewards.services.awarding.options import SINGLE_PROCESS, Progress, RunOptions
-from rewards.services.db_errors import retry_on_conflict
 from rewards.services.unchanged_settings import require_unchanged_settings
 
 logger = logging.getLogger(__name__)
@@ -164,19 +162,14 @@ def _work_on(run: AwardRun, job: Job, options: RunOptions) -> bool:
     return award_pending_batches(job, run, options) and _close(run, job.period)
 
 
-@retry_on_conflict
 def _close(run: AwardRun, period: Period) -> bool:
     """Close `run` unless other processes still work on it; return whether it has ended."""
-    with transaction.atomic():
-        if journal.has_pending_batches(run):
-            return False
-        is_open = run.status == RunStatus.RUNNING
-        if is_open:
-            # Awarded hosts have moved to the new period with their award, so that only idle hosts
-            # are left, and each score is written once a run.
-            scores.roll_over(period=period)
-            journal.close_run(run, period)
-    if is_open:
+    if journal.has_pending_batches(run):
+        return False
+    # Awarded hosts have moved to the new period with their award, so that only idle hosts are left,
+    # and each score is written once a run.
+    scores.roll_over(period=period)
+    if journal.close_run(run, period):
         journal.log_end(run)
     return True
 

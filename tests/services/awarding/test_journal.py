@@ -352,29 +352,30 @@ def test_a_run_is_open_until_it_is_closed():
     assert not journal.is_open(closed)
 
 
-def test_pending_batches_are_seen_in_a_fresh_row():
+def test_only_pending_batches_keep_a_run_open():
     run = running()
     batch(run, 0, status=BatchStatus.FAILED)
     pending = batch(run, 1)
-    AwardRun.objects.update(awards=7)
 
     assert journal.has_pending_batches(run)
-    assert run.awards == 7
     journal.finish_batch(pending, counts=AwardCounts())
     assert not journal.has_pending_batches(run)
 
 
 @pytest.mark.django_db(transaction=True)
 def test_only_one_process_closes_a_run():
-    """Its row is locked until the transaction ends, and awards of batches can still name it."""
+    """Its row is locked until the transaction ends, and no award can name it meanwhile."""
     run = running()
+    stale = AwardRun.objects.get()
 
     with another_session() as session, transaction.atomic():
-        journal.has_pending_batches(run)
+        assert journal.close_run(run, DAILY)
         session.execute("SET lock_timeout = '10ms'")
-        session.execute("SELECT FROM rewards_awardrun FOR KEY SHARE")
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            session.execute("SELECT FROM rewards_awardrun FOR NO KEY UPDATE")
+            session.execute("SELECT FROM rewards_awardrun FOR KEY SHARE")
+
+    assert not journal.close_run(stale, DAILY)
+    assert stale.status == RunStatus.DONE
 
 
 # --- Closing ----------------------------------------------------------------------------------

@@ -526,10 +526,10 @@ STATEMENTS = [
     'SELECT "rewards_awardbatch"',
     "RELEASE SAVEPOINT",
     # Close
+    "SELECT 1 AS",  # pending batches
+    "SELECT max(user_id) FROM",  # idle hosts: none
     "SAVEPOINT",
     'SELECT "rewards_awardrun"',  # lock
-    "SELECT 1 AS",  # pending batches
-    "UPDATE rewards_score ",  # idle hosts
     'SELECT "rewards_awardbatch"',  # sums
     'SELECT "rewards_score"',  # leaders
     'UPDATE "rewards_awardrun"',
