@@ -78,6 +78,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _superuser_page("Staff", "badge", "rewards_user_changelist"),
                     _superuser_page("Groups", "group", "auth_group_changelist"),
+                    _superuser_page("API clients", "key", "rewards_apiclient_changelist"),
                     _superuser_page("Schedule", "schedule", "rewards_schedule_changelist"),
                 ],
             },

@@ -25,8 +25,10 @@ class WholeNumberField(forms.Field):
         self.min_value = min_value
         self.max_value = max_value
 
-    def to_python(self, value: str | None) -> int:
+    def to_python(self, value: str | None) -> int | None:
         text = (value or "").strip(" ")
+        if not text and not self.required:
+            return None
         if _DIGITS.fullmatch(text) and self.min_value <= int(text) <= self.max_value:
             return int(text)
         raise ValidationError(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
     from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
     from django.forms import CheckboxInput as SwitchWidget
+    from django.forms import CheckboxSelectMultiple as CheckboxesWidget
     from django.forms import Select as SelectWidget
 
     class RangeDateForm(forms.Form):
@@ -26,6 +27,7 @@ else:
     from unfold.admin import ModelAdmin
     from unfold.contrib.filters.forms import RangeDateForm
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+    from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget as CheckboxesWidget
     from unfold.widgets import UnfoldAdminSelectWidget as SelectWidget
     from unfold.widgets import UnfoldAdminSingleDateWidget as DateWidget
     from unfold.widgets import UnfoldAdminTextInputWidget as TextWidget
@@ -33,6 +35,7 @@ else:
 
 __all__ = [
     "AdminPasswordChangeForm",
+    "CheckboxesWidget",
     "DateWidget",
     "ModelAdmin",
     "RangeDateForm",

@@ -34,6 +34,7 @@ def test_every_list_opens_under_the_name_of_its_model(client, login):
 
     assert titles == {
         "ActivityEvent": ("Activity events", "activity events"),
+        "ApiClient": ("API clients", "API clients"),
         "AwardRun": ("All runs", "runs"),
         "DailyActivity": ("Daily activity", "daily activity"),
         "Group": ("Groups", "groups"),

@@ -19,6 +19,7 @@ from rewards.models import Schedule, ScoreHistory
 from tests.admin.conftest import ROLES, fields, roles_migration
 from tests.factories import (
     ActivityEventFactory,
+    ApiKeyFactory,
     DailyActivityFactory,
     HostFactory,
     RewardRuleFactory,
@@ -76,6 +77,13 @@ PAGES = {
     "rewards_host_explain": READERS,
     "rewards_host_add": OPERATORS,
     "rewards_host_delete": NOBODY,
+    "rewards_apiclient_changelist": SUPERUSERS,
+    "rewards_apiclient_change": SUPERUSERS,
+    "rewards_apiclient_history": SUPERUSERS,
+    "rewards_apiclient_add": SUPERUSERS,
+    "rewards_apiclient_delete": NOBODY,
+    "rewards_apiclient_create_key": NOBODY,  # by POST only
+    "rewards_apiclient_revoke_key": SUPERUSERS,
     "rewards_user_changelist": SUPERUSERS,
     "rewards_user_change": SUPERUSERS,
     "rewards_user_history": SUPERUSERS,
@@ -96,6 +104,7 @@ PAGES = {
 
 RULE = {"threshold": "5", "points": "7", "is_active": "on", "reason": "more calls are wanted"}
 PASSWORD = {"password1": "r4ther-l0ng-w0rds", "password2": "r4ther-l0ng-w0rds"}
+CLIENT = {"name": "Another name", "scopes": ["scores:read"]}
 USABLE = {"usable_password": "true"}
 
 ACTIONS = {
@@ -132,6 +141,10 @@ ACTIONS = {
     "add a group": ("auth_group_add", {"name": "Friends"}, SUPERUSERS),
     "change a group": ("auth_group_change", {"name": "Friends"}, SUPERUSERS),
     "change the schedule": ("rewards_schedule_change", {"minutes": "10"}, SUPERUSERS),
+    "add a client": ("rewards_apiclient_add", CLIENT | {"source": "new"}, SUPERUSERS),
+    "change a client": ("rewards_apiclient_change", CLIENT, SUPERUSERS),
+    "delete a client": ("rewards_apiclient_delete", {"post": "yes"}, NOBODY),
+    "revoke a key": ("rewards_apiclient_revoke_key", {}, SUPERUSERS),
     "delete a group": ("auth_group_delete", {"post": "yes"}, SUPERUSERS),
     **{
         f"{action} {model}": (f"rewards_{model}_{action}", {"post": "yes"}, NOBODY)
@@ -147,6 +160,8 @@ def rows(roles):
     """One row of everything, and a rule version that has not begun."""
     award = ScoreHistoryFactory()
     return {
+        "apikey": (key := ApiKeyFactory()),
+        "apiclient": key.client,
         "activityevent": ActivityEventFactory(user=award.user),
         "awardrun": award.run,
         "dailyactivity": DailyActivityFactory(user=award.user),
@@ -179,6 +194,10 @@ def address(page, rows):
         return reverse("admin:autocomplete") + field
     if page == "rewards_rewardrule_add":
         return f"{reverse(f'admin:{page}')}?rule_type=DAILY_VIDEO_CALL_TARGET"
+    if page == "rewards_apiclient_create_key":
+        return reverse(f"admin:{page}", args=[rows["apiclient"].pk])
+    if page == "rewards_apiclient_revoke_key":
+        return reverse(f"admin:{page}", args=[rows["apiclient"].pk, rows["apikey"].pk])
     if page.endswith("_export"):
         return reverse(f"admin:{page}", args=["csv"])
     if page == "auth_user_password_change":
@@ -190,7 +209,10 @@ def address(page, rows):
 
 def data(values, rows, token):
     """Return what the form of an action sends."""
-    values = {key: getattr(rows.get(value), "pk", value) for key, value in values.items()}
+    values = {
+        key: value if isinstance(value, list) else getattr(rows.get(value), "pk", value)
+        for key, value in values.items()
+    }
     return values | {"version_token": token}
 
 

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from rewards.models import AwardRun, RewardRule, ScoreHistory
 from rewards.services.due import award_due
 from tests.browser.conftest import PASSWORD, TUESDAY
-from tests.factories import StaffFactory
+from tests.factories import ApiKeyFactory, StaffFactory
 
 PAGES = [
     "index",
@@ -26,6 +26,9 @@ PAGES = [
     "rewards_score_changelist",
     "rewards_dailyactivity_changelist",
     "rewards_activityevent_changelist",
+    "rewards_apiclient_changelist",
+    "rewards_apiclient_add",
+    "rewards_apiclient_change",
     "rewards_user_changelist",
     "rewards_user_add",
     "auth_group_changelist",
@@ -42,6 +45,7 @@ def open_page(hosts, visit):
         "rewardrule": RewardRule.objects.first(),
         "host": hosts.ada,
         "awardrun": AwardRun.objects.first(),
+        "apiclient": ApiKeyFactory().client,
         "scorehistory": ScoreHistory.objects.first(),
     }
 

@@ -50,7 +50,7 @@ def test_a_link_is_shown_to_those_who_may_view_its_page(model, title):
     assert titles_for(user) == ["Overview", title]
 
 
-def test_staff_groups_and_the_schedule_are_shown_to_superusers_only():
+def test_what_grants_rights_is_shown_to_superusers_only():
     user = StaffFactory()
     user.user_permissions.set(Permission.objects.all())
 
@@ -59,5 +59,6 @@ def test_staff_groups_and_the_schedule_are_shown_to_superusers_only():
     assert [title for title in everything if title not in titles_for(user)] == [
         "Staff",
         "Groups",
+        "API clients",
         "Schedule",
     ]
