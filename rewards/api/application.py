@@ -11,7 +11,7 @@ from ninja.openapi.docs import Swagger
 from ninja.openapi.schema import OpenAPISchema
 from ninja.types import DictStrAny
 
-from rewards.api import awards, hosts, leaderboard, runs
+from rewards.api import awards, events, hosts, leaderboard, runs
 from rewards.api.json_body import StrictParser
 from rewards.api.openapi import Document
 from rewards.api.problems import install_handlers
@@ -71,6 +71,7 @@ def make_api() -> RewardsAPI:
 
 api = make_api()
 
+api.add_router("/events", events.router)
 # The addresses below a host first: its id may contain a slash.
 api.add_router("/hosts", awards.router)
 api.add_router("/hosts", hosts.router)

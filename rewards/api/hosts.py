@@ -7,10 +7,14 @@ from django.utils import timezone
 from ninja import Field, Router, Schema
 
 from rewards.api.authentication import ApiRequest, KeyWith
+from rewards.api.json_body import read_json
 from rewards.api.paging import BusinessDay, refuse_other_parameters
+from rewards.api.problems import ProblemPart, Refused, pointer
 from rewards.choices import RuleType, RunStatus
+from rewards.exceptions import HostRefused
 from rewards.reports.explain.explanation import Outcome, explain_host
 from rewards.reports.progress import progress
+from rewards.services.hosts import EDITABLE, checked_value, put_host
 
 router = Router(tags=["hosts"])
 
@@ -124,3 +128,74 @@ def host(request: ApiRequest, user_id: str) -> JsonResponse:
     refuse_other_parameters(request)
     found = progress(external_id=user_id, now=timezone.now(), scope=request.auth.scope)
     return JsonResponse(found.to_dict())
+
+
+class HostFields(Schema):
+    user_id: str
+    first_name: str
+    last_name: str
+    left_on: dt.date | None = Field(description="The last day on which the host can earn.")
+
+
+_NAME = {"type": "string", "maxLength": 150}
+_FIELDS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "first_name": _NAME,
+        "last_name": _NAME,
+        "left_on": {
+            "type": ["string", "null"],
+            "format": "date",
+            "description": "The last day on which the host can earn; null clears it.",
+        },
+    },
+}
+
+
+@router.put(
+    "/{path:user_id}",
+    auth=KeyWith("hosts:write"),
+    response={200: HostFields, 201: HostFields},
+    summary="Create or change a host",
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _FIELDS}}}
+    },
+)
+def put(request: ApiRequest, user_id: str) -> JsonResponse:
+    """Create the host, with 201, or change it. The same request again changes nothing.
+
+    A key left out stays as it is. The body may be an empty object.
+    """
+    refuse_other_parameters(request)
+    result = put_host(external_id=user_id, values=_fields(read_json(request)))
+    host = result.host
+    left_on = host.left_on.isoformat() if host.left_on else None
+    return JsonResponse(
+        {
+            "user_id": host.external_id,
+            "first_name": host.first_name,
+            "last_name": host.last_name,
+            "left_on": left_on,
+        },
+        status=201 if result.is_new else 200,
+    )
+
+
+def _fields(body: object) -> dict[str, object]:
+    """Return the checked fields of a body. Raises Refused with all that is wrong."""
+    if not isinstance(body, dict):
+        sentence = "Expected an object with the fields of a host."
+        raise Refused("invalid", sentence, errors=[{"pointer": "", "detail": sentence}])
+    values: dict[str, object] = {}
+    errors: list[ProblemPart] = []
+    for name, value in body.items():
+        try:
+            if name not in EDITABLE:
+                raise HostRefused(f"Unknown key {name[:80]!a:.80}; known: {', '.join(EDITABLE)}.")
+            values[name] = checked_value(name, value)
+        except HostRefused as refusal:
+            errors.append({"pointer": pointer(name[:80]), "detail": str(refusal)})
+    if errors:
+        raise Refused("invalid", errors[0]["detail"], errors=errors)
+    return values

@@ -28,15 +28,9 @@ class StrictParser(Parser):
 def read_json(request: HttpRequest) -> Any:
     """Return the JSON value of the body. Raises Refused.
 
-    It has no key twice, no NaN or Infinity, and no character that PostgreSQL cannot store. A body
-    that is too large is not read.
+    It has no key twice, no NaN or Infinity, and no character that PostgreSQL cannot store.
     """
-    _require_json(request)
-    body = _read(request)
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise _bad_json(f"The body is not UTF-8 at byte {error.start + 1}.") from None
+    text = read_text(request)
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -50,6 +44,19 @@ def read_json(request: HttpRequest) -> Any:
     if _UNSTORABLE_ESCAPE.search(text) and (problem := _unstorable(value)):
         raise _bad_json(f"A text of the body has {problem}.")
     return value
+
+
+def read_text(request: HttpRequest) -> str:
+    """Return the text of the body, which says that it is JSON. Raises Refused.
+
+    A body that is too large is not read.
+    """
+    _require_json(request)
+    body = _read(request)
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise _bad_json(f"The body is not UTF-8 at byte {error.start + 1}.") from None
 
 
 def _require_json(request: HttpRequest) -> None:

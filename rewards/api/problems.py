@@ -14,6 +14,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from rewards.exceptions import (
     AlreadyRunning,
+    Busy,
     QueryTimedOut,
     QueueUnreachable,
     RewardsError,
@@ -59,6 +60,7 @@ _SLUGS: dict[type[RewardsError], str] = {
     UsageError: "invalid",
     SettingChanged: "busy",
     AlreadyRunning: "busy",
+    Busy: "busy",
     QueryTimedOut: "busy",
     QueueUnreachable: "busy",
 }
