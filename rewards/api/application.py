@@ -37,9 +37,7 @@ class RewardsAPI(NinjaAPI):
         self, *, path_prefix: str | None = None, path_params: DictStrAny | None = None
     ) -> OpenAPISchema:
         """Return the document. The operations are fixed, so it is written once a process."""
-        if path_prefix is None and not path_params:
-            return self._document
-        return super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        return self._document if path_prefix is None else Document(self, path_prefix)
 
 
 def _with_policy(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
