@@ -27,14 +27,15 @@ router = Router(tags=["awards"])
 
 
 class LedgerRow(Schema):
-    kind: Literal["award"]
+    kind: Literal["award", "undo", "adjustment"]
     user_id: str
-    rule_type: RuleType
+    rule_type: RuleType | None = Field(description="null for an adjustment.")
     reference_date: dt.date = Field(description="The business day, or the Monday of the week.")
-    points: int
-    measured: int = Field(description="The count that was evaluated.")
-    threshold: int
-    run: int = Field(description="The id of the run that wrote the row.")
+    entry: int = Field(description="Numbers the rows of a host, rule type and reference date.")
+    points: int = Field(description="Negative for an undo, or an adjustment that deducts.")
+    measured: int | None = Field(description="The count that was evaluated.")
+    threshold: int | None
+    run: int | None = Field(description="The id of the run that wrote the row.")
     written_at: dt.datetime
 
 

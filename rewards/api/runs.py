@@ -19,7 +19,7 @@ from rewards.api.paging import (
     read_cursor,
     refuse_other_parameters,
 )
-from rewards.choices import Cadence, RunStatus, RunTrigger
+from rewards.choices import Cadence, RunKind, RunStatus, RunTrigger
 from rewards.reports.journal import RunPlace, journal_page, journal_run, run_dict
 from rewards.reports.ledger import RunKey, awards_of_run, row_dict
 from rewards.selectors.time_zone import business_date
@@ -34,6 +34,7 @@ class RuleCounts(Schema):
 
 class Run(Schema):
     id: int
+    kind: RunKind
     cadence: Cadence
     reference_date: dt.date = Field(description="The business day, or the Monday of the week.")
     attempt: int
@@ -44,7 +45,7 @@ class Run(Schema):
     hosts_evaluated: int = Field(description="The counts are 0 while the run is open.")
     hosts_rewarded: int
     hosts_failed: int
-    awards: int
+    awards: int = Field(description="Negative for an undo, as are its points.")
     points: int
     by_rule: dict[str, RuleCounts] = Field(description="The awards of each rule type.")
 
@@ -92,7 +93,7 @@ def run(request: ApiRequest, run_id: int) -> JsonResponse:
 def run_awards(
     request: ApiRequest, run_id: int, cursor: Cursor = "", limit: Limit = DEFAULT_LIMIT
 ) -> JsonResponse:
-    """The ledger rows that the run wrote, by host and rule type, each once."""
+    """The ledger rows that the run wrote, by host, rule type and entry, each once."""
     refuse_other_parameters(request, "cursor", "limit")
     page = awards_of_run(
         run=run_id,

@@ -27,6 +27,7 @@ def run_dict(run: AwardRun) -> dict[str, Any]:
     """Return a run as a reader outside sees it: without the text of an error, which is internal."""
     return {
         "id": run.pk,
+        "kind": run.kind,
         "cadence": run.cadence,
         "reference_date": run.reference_date.isoformat(),
         "attempt": run.attempt,

@@ -43,7 +43,7 @@ def awards_of_host(
 def awards_of_run(
     *, run: int, after: RunKey | None, limit: int, scope: Scope
 ) -> Page[LedgerRow, RunKey]:
-    """Return a page of the ledger rows that the run wrote, by user and rule type.
+    """Return a page of the ledger rows that the run wrote, by user, rule type and entry.
 
     Raises UnknownRun and, after LEDGER_TIMEOUT_MS, QueryTimedOut.
     """
@@ -57,10 +57,11 @@ def awards_of_run(
 def row_dict(row: LedgerRow) -> dict[str, Any]:
     """Return a row of the ledger as a reader outside sees it."""
     return {
-        "kind": "award",
+        "kind": row.kind,
         "user_id": row.external_id,
-        "rule_type": row.rule_type,
+        "rule_type": None if row.kind == "adjustment" else row.rule_type,
         "reference_date": row.reference_date.isoformat(),
+        "entry": row.entry,
         "points": row.points,
         "measured": row.measured,
         "threshold": row.threshold,

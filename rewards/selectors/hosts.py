@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Max, Q
 
-from rewards.choices import ActivityKind, BatchStatus, Cadence, RunKind
+from rewards.choices import ADJUSTMENT, ActivityKind, BatchStatus, Cadence, RunKind
 from rewards.engine.business_days import ONE_DAY
 from rewards.engine.periods import Period
 from rewards.exceptions import UnknownHost
@@ -79,12 +79,15 @@ def awards_of_host(*, user: int, reference_dates: Collection[date]) -> list[Scor
 
 
 def awarded_rules(*, user: int, reference_dates: Collection[date]) -> set[tuple[str, date]]:
-    """Return (rule type, reference date) of the host's awards for these dates."""
-    return set(
-        ScoreHistory.objects.filter(user_id=user, reference_date__in=reference_dates).values_list(
-            "rule_type", "reference_date"
-        )
+    """Return (rule type, reference date) of the host's awards for these dates that stand."""
+    entries = (
+        ScoreHistory.objects.filter(user_id=user, reference_date__in=reference_dates)
+        .exclude(rule_type=ADJUSTMENT)
+        .values_list("rule_type", "reference_date")
+        .annotate(last_entry=Max("entry"))
     )
+    # An undo has an odd entry.
+    return {(rule_type, day) for rule_type, day, entry in entries if entry % 2 == 0}
 
 
 def streak_of_host(*, user: int, today: date) -> int:

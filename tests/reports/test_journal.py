@@ -44,6 +44,7 @@ def test_a_run_is_shown_without_the_text_of_its_error():
 
     assert run_dict(journal_run(run=run.pk, scope=ALL_HOSTS)) == {
         "id": run.pk,
+        "kind": "award",
         "cadence": "daily",
         "reference_date": "2026-11-16",
         "attempt": 2,

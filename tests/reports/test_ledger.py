@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
+from rewards.choices import ADJUSTMENT
 from rewards.exceptions import QueryTimedOut, UnknownHost, UnknownRun
+from rewards.models import ScoreHistory
 from rewards.reports import ledger as module
 from rewards.reports.ledger import awards_of_host, awards_of_run, row_dict
 from rewards.selectors.scope import ALL_HOSTS
@@ -72,9 +74,33 @@ def test_a_row_names_host_evidence_and_run():
         "user_id": "ana",
         "rule_type": "DAILY_LOGIN",
         "reference_date": "2026-11-16",
+        "entry": 0,
         "points": 7,
         "measured": 5,
         "threshold": 1,
         "run": award.run.pk,
+        "written_at": row.created_at.isoformat(),
+    }
+
+
+def test_an_adjustment_names_no_rule():
+    ScoreHistory.objects.create(
+        user=HostFactory(external_id="ana"),
+        rule_type=ADJUSTMENT,
+        reference_date=A_MONDAY,
+        points=-5,
+    )
+    (row,) = of_host("ana").rows
+
+    assert row_dict(row) == {
+        "kind": "adjustment",
+        "user_id": "ana",
+        "rule_type": None,
+        "reference_date": "2026-11-16",
+        "entry": 0,
+        "points": -5,
+        "measured": None,
+        "threshold": None,
+        "run": None,
         "written_at": row.created_at.isoformat(),
     }

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rewards.choices import ActivityKind, BatchStatus, Cadence
+from rewards.choices import ADJUSTMENT, ActivityKind, BatchStatus, Cadence, RunKind
 from rewards.engine.periods import Period
 from rewards.exceptions import UnknownHost
-from rewards.models import ActivityEvent, DailyActivity
+from rewards.models import ActivityEvent, DailyActivity, ScoreHistory
 from rewards.selectors import hosts
 from rewards.selectors.scope import ALL_HOSTS
 from tests.factories import (
@@ -134,6 +134,21 @@ def test_the_awarded_rules_of_a_host(host):
         ("DAILY_LOGIN", A_MONDAY + 2 * ONE_DAY),
     }
     assert awarded(3) == set()
+
+
+def test_an_award_that_was_undone_does_not_count_as_awarded(host):
+    award = ScoreHistoryFactory(user=host)
+    ScoreHistory.objects.create(user=host, rule_type=ADJUSTMENT, reference_date=A_MONDAY, points=5)
+
+    def awarded():
+        return hosts.awarded_rules(user=host.pk, reference_dates=[A_MONDAY])
+
+    assert awarded() == {("DAILY_LOGIN", A_MONDAY)}
+    undo = AwardRunFactory(kind=RunKind.UNDO)
+    ScoreHistoryFactory(user=host, rule=award.rule, run=undo, entry=1, points=-award.points)
+    assert awarded() == set()
+    ScoreHistoryFactory(user=host, rule=RewardRuleFactory(starts_on=A_MONDAY), entry=2)
+    assert awarded() == {("DAILY_LOGIN", A_MONDAY)}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rewards.choices import RuleType
+from rewards.choices import ADJUSTMENT, RuleType, RunKind
 from rewards.models import ScoreHistory
 from rewards.selectors.ledger_pages import HostKey, RunKey, ledger_of_host, ledger_of_run
 from rewards.selectors.scope import ALL_HOSTS
@@ -62,6 +62,7 @@ def test_a_row_has_its_host_and_its_evidence(rules, run):
         "external_id": "ana",
         "rule_type": "DAILY_LOGIN",
         "reference_date": A_MONDAY,
+        "entry": 0,
         "points": 7,
         "measured": 5,
         "threshold": 3,
@@ -83,13 +84,14 @@ def test_the_rows_of_a_host_are_latest_first(rules, run):
     ]:
         store(user, rules[rule], run, day)
     places = [
-        HostKey(day, rule_type)
+        HostKey(day, rule_type, 0)
         for day in (TUESDAY, A_MONDAY)
         for rule_type in ("DAILY_LOGIN", "DAILY_AUDIO_CALL_TARGET")
     ]
 
     def keys(**kwargs):
-        return [HostKey(row.reference_date, row.rule_type) for row in of_host(host, **kwargs).rows]
+        rows = of_host(host, **kwargs).rows
+        return [HostKey(row.reference_date, row.rule_type, row.entry) for row in rows]
 
     assert keys() == places
     assert of_host(host, limit=4).next is None
@@ -98,6 +100,49 @@ def test_the_rows_of_a_host_are_latest_first(rules, run):
         assert of_host(host, limit=number).next == place
         assert keys(after=place) == places[number:]
     assert keys(after=places[-1]) == []
+
+
+@pytest.fixture
+def undone(rules, run):
+    """An award, its undo, and the award of a corrected version, each of a run of its own."""
+    award = store(HostFactory(), rules["login"], run)
+    runs = [run, AwardRunFactory(kind=RunKind.UNDO), AwardRunFactory()]
+    corrected = RewardRuleFactory(starts_on=A_MONDAY)
+    for entry, rule, points in [(1, award.rule, -award.points), (2, corrected, award.points)]:
+        ScoreHistoryFactory(user=award.user, rule=rule, run=runs[entry], entry=entry, points=points)
+    return award.user, runs
+
+
+def test_the_latest_entry_of_an_award_is_first(undone):
+    host, _ = undone
+
+    assert [(row.entry, row.kind, row.points) for row in of_host(host).rows] == [
+        (2, "award", 10),
+        (1, "undo", -10),
+        (0, "award", 10),
+    ]
+    for entry in (2, 1):
+        place = HostKey(A_MONDAY, "DAILY_LOGIN", entry)
+        assert of_host(host, limit=3 - entry).next == place
+        assert [row.entry for row in of_host(host, after=place).rows] == list(range(entry))[::-1]
+
+
+def test_each_entry_is_a_row_of_its_own_run(undone):
+    _, runs = undone
+
+    assert [[row.entry for row in of_run(run).rows] for run in runs] == [[0], [1], [2]]
+
+
+def test_an_adjustment_has_no_evidence():
+    host = HostFactory()
+    ScoreHistory.objects.create(
+        user=host, rule_type=ADJUSTMENT, reference_date=A_MONDAY, entry=0, points=-5
+    )
+
+    (row,) = of_host(host).rows
+
+    assert (row.kind, row.points) == ("adjustment", -5)
+    assert (row.measured, row.threshold, row.run_id) == (None, None, None)
 
 
 # --- Of a run ---------------------------------------------------------------------------------
@@ -125,13 +170,14 @@ def test_the_rows_of_a_run_are_by_user_and_rule_type(rules, run):
         store(user, rules[rule], of)
     store(second, rules["login"], other, TUESDAY)
     places = [
-        RunKey(first.pk, "DAILY_AUDIO_CALL_TARGET"),
-        RunKey(first.pk, "DAILY_LOGIN"),
-        RunKey(second.pk, "DAILY_AUDIO_CALL_TARGET"),
+        RunKey(first.pk, "DAILY_AUDIO_CALL_TARGET", 0),
+        RunKey(first.pk, "DAILY_LOGIN", 0),
+        RunKey(second.pk, "DAILY_AUDIO_CALL_TARGET", 0),
     ]
 
     def keys(**kwargs):
-        return [RunKey(row.user_id, row.rule_type) for row in of_run(run, **kwargs).rows]
+        rows = of_run(run, **kwargs).rows
+        return [RunKey(row.user_id, row.rule_type, row.entry) for row in rows]
 
     assert keys() == places
     assert [row.external_id for row in of_run(run).rows] == ["z", "z", "a"]
