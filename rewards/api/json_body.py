@@ -79,9 +79,11 @@ def _read(request: HttpRequest) -> bytes:
     if "Transfer-Encoding" in request.headers:
         # WSGI gives the application no end of such a body.
         raise Refused("length-required", "Send the body with a Content-Length, not in chunks.")
-    declared = request.headers.get("Content-Length", "0")
-    if not (declared.isascii() and declared.isdigit()) or int(declared) <= MAX_BODY_BYTES:
+    declared = int(request.headers.get("Content-Length") or 0)  # the server has checked the digits
+    if declared <= MAX_BODY_BYTES:
         body = request.body if hasattr(request, "_body") else request.read(MAX_BODY_BYTES + 1)
+        if len(body) < declared:
+            raise Refused("bad-request", f"The body ended after {len(body):,} bytes.")
         if len(body) <= MAX_BODY_BYTES:
             return body
     raise Refused("too-large", f"The body has more than {MAX_BODY_BYTES:,} bytes.")

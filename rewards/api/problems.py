@@ -8,7 +8,13 @@ from typing import Any, NotRequired, TypedDict
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponseBase, JsonResponse
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponseBase,
+    JsonResponse,
+    UnreadablePostError,
+)
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -120,7 +126,8 @@ def install_handlers(api: NinjaAPI) -> None:
         HttpError: _on_http_error,
         Http404: _on_not_found,
         RequestDataTooBig: _on_too_big,
-        SuspiciousOperation: _on_suspicious,
+        SuspiciousOperation: _on_malformed,
+        UnreadablePostError: _on_malformed,  # the client has gone
         RewardsError: _on_rewards_error,
         OperationalError: _on_database_away,
         InterfaceError: _on_database_away,
@@ -227,7 +234,9 @@ def _on_too_big(request: HttpRequest, error: RequestDataTooBig) -> JsonResponse:
     return problem("too-large", "The body is too large.")
 
 
-def _on_suspicious(request: HttpRequest, error: SuspiciousOperation) -> JsonResponse:
+def _on_malformed(
+    request: HttpRequest, error: SuspiciousOperation | UnreadablePostError
+) -> JsonResponse:
     return problem("bad-request", _SENTENCES[HTTPStatus.BAD_REQUEST])
 
 

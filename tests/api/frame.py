@@ -2,7 +2,7 @@
 
 import psycopg
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.urls import path, re_path
 from ninja import Router, Schema
 from ninja.errors import HttpError
@@ -55,6 +55,7 @@ ERRORS = {
     "zone": lambda: TimeZoneChanged("The time zone has changed."),
     "missing": lambda: Http404("No row of the table secret."),
     "refused": lambda: Refused("forbidden", "Not this.", errors=[{"detail": "Nor that."}]),
+    "gone": lambda: UnreadablePostError("Connection reset by peer"),
     "teapot": lambda: HttpError(418, "Only tea"),
 }
 

@@ -143,6 +143,14 @@ def test_no_more_is_read_than_a_body_may_have():
     assert body.bytes_read <= MAX_BODY_BYTES + 1
 
 
+def test_a_body_that_ends_early_is_refused():
+    with pytest.raises(Refused) as refusal:
+        read_json(wsgi_request(io.BytesIO(b'{"items": []}'), CONTENT_LENGTH="400"))
+
+    assert refusal.value.slug == "bad-request"
+    assert str(refusal.value) == "The body ended after 13 bytes."
+
+
 def test_a_body_in_chunks_needs_a_length():
     with pytest.raises(Refused) as refusal:
         read_json(wsgi_request(Endless(), HTTP_TRANSFER_ENCODING="chunked"))
