@@ -13,16 +13,17 @@ from zoneinfo import ZoneInfo
 from django.db import connection
 from django.db.models import Q
 
-from rewards.choices import RuleType, RunTrigger
+from rewards.choices import ApiScope, RuleType, RunTrigger
 from rewards.demo import Activity
 from rewards.engine.business_days import ONE_DAY, last_closed_week, monday_of, sunday_of
 from rewards.engine.periods import DUE, PeriodState
 from rewards.exceptions import AlreadyRunning, RewardsError, UsageError
-from rewards.models import User
+from rewards.models import ApiClient, User
 from rewards.selectors.activity import event_time
 from rewards.selectors.database import foreign_tables, is_in_use, is_migrated
 from rewards.selectors.periods import period_statuses
 from rewards.selectors.time_zone import business_date, business_time_zone
+from rewards.services import api_clients
 from rewards.services.activity.importing import ImportReport, import_activity
 from rewards.services.awarding.options import RunOptions
 from rewards.services.awarding.run import RunReport, award
@@ -30,6 +31,9 @@ from rewards.services.rules import set_rule
 from rewards.wording import count
 
 ADMIN = "admin"
+
+SOURCE = "app"
+"""Source of the events that the demo's client of the API sends."""
 
 LOCK = int.from_bytes(b"demo")
 """Key of the advisory lock."""
@@ -153,6 +157,21 @@ def make_admin() -> str | None:
     password = secrets.token_urlsafe(12)
     User.objects.create_superuser(username=ADMIN, password=password)
     return password
+
+
+def make_client(*, now: datetime) -> str | None:
+    """Create a client of the API with the source SOURCE; return its key, which is not stored.
+
+    Returns None if there is any client.
+    """
+    if ApiClient.objects.exists():
+        return None
+    client = api_clients.create_client(
+        name="Demo",
+        source=SOURCE,
+        scopes=[ApiScope.EVENTS_WRITE, ApiScope.HOSTS_WRITE, ApiScope.SCORES_READ],
+    )
+    return api_clients.create_key(client=client, now=now, today=business_date(now)).text
 
 
 def _first_day(activity: Activity, now: datetime) -> date:

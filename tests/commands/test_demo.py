@@ -4,9 +4,11 @@ import json
 import logging
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from django.apps import apps
@@ -15,10 +17,10 @@ from django.db import connection
 
 from rewards.choices import Cadence, RunStatus
 from rewards.demo import Bundled
-from rewards.models import ActivityEvent, AwardRun, Host, RewardRule, ScoreHistory, User
+from rewards.models import ActivityEvent, ApiClient, AwardRun, Host, RewardRule, ScoreHistory, User
 from rewards.services import demo as demo_service
 from rewards.services.demo import LOCK
-from tests.factories import HostFactory, RewardRuleFactory, StaffFactory
+from tests.factories import ApiClientFactory, HostFactory, RewardRuleFactory, StaffFactory
 from tests.processes import ROOT, another_session, environment, own_database
 
 pytestmark = pytest.mark.django_db
@@ -110,6 +112,30 @@ def test_the_admin_user_has_the_password_shown():
     assert (user.is_superuser, user.is_staff) == (True, True)
 
 
+def test_the_curl_line_sends_an_event(client):
+    out, _, _ = demo(*SMALL)
+
+    (line,) = (line for line in out.splitlines() if line.startswith("curl "))
+    _, address, *options = shlex.split(line)
+    headers = dict(text.split(": ") for text in options[1::2][:-1])
+    assert options[::2] == ["-H", "-H", "-d"]
+    answer = client.post(
+        urlsplit(address).path,
+        options[-1],
+        headers.pop("Content-Type"),
+        headers={name.lower(): value for name, value in headers.items()},
+    )
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["stored"] == 1
+    assert ActivityEvent.objects.filter(source="app", business_date=TUESDAY.date()).count() == 1
+
+
+def test_no_client_is_created_beside_another():
+    ApiClientFactory()
+
+    assert demo_service.make_client(now=TUESDAY) is None
+
+
 @pytest.mark.parametrize("user", [{"is_superuser": True}, {"username": "admin"}])
 def test_no_admin_is_created_beside_another(user):
     StaffFactory(**user)
@@ -131,9 +157,11 @@ def test_a_second_run_changes_nothing(monkeypatch, later):
     assert everything() == before
     assert out.startswith("Nothing to do: the demo of 2026-11-14 to 2026-11-22 is complete.\n")
     assert "There is an admin user already" in out
+    assert "curl" not in out
     first, second = json.loads(first), json.loads(report)
     assert second.pop("admin")["password"] is None
-    del first["admin"]
+    assert second.pop("api")["key"] is None
+    del first["admin"], first["api"]
     changed = {"is_changed": True, "stored": 133, "hosts_created": 12, "rules_written": 4}
     assert first == second | changed | {"runs": 11}
     assert (second["events"], second["stored"], second["runs"]) == (133, 0, 0)
@@ -243,6 +271,7 @@ def test_a_quiet_demo_prints_nothing_and_creates_no_user():
     assert (out, err, code) == ("", "", 0)
     assert ScoreHistory.objects.exists()
     assert not User.objects.filter(is_staff=True).exists()
+    assert not ApiClient.objects.exists()
 
 
 def test_a_failed_run_is_an_error(monkeypatch):

@@ -85,6 +85,8 @@ def serve_and_stop(process: subprocess.Popen, stop: signal.Signals) -> tuple[str
     url, *_ = re.findall(r"http://127\.0\.0\.1:\d+/", output)
     with urlopen(url + "admin/login/") as response:  # noqa: S310 - the match is of http
         assert response.status == 200
+    with urlopen(url + "api/v1/openapi.json") as response:  # noqa: S310 - the match is of http
+        assert response.status == 200
     started = descendants(process.pid)
     process.send_signal(stop)
     rest, _ = process.communicate()
@@ -100,7 +102,8 @@ def test_everything_starts_serves_and_stops_together(trial):
     assert process.returncode == 130
     # broker and its guard; web and its reloader; worker and its two children; beat; their guard
     assert len(started) >= 9
-    assert "`manage.py demo`" in output
+    assert "There are no hosts yet: `manage.py demo` creates some." in output
+    assert "Nobody can sign in yet: `manage.py demo` creates an admin user" in output
     assert all(re.match(r"(dev   |web   |worker|beat  ) \| ", line) for line in output.splitlines())
 
 

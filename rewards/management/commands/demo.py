@@ -1,4 +1,6 @@
+import json
 import logging
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -14,10 +16,12 @@ from rewards.engine.periods import MAX_DAYS
 from rewards.management.base import RewardsCommand, whole_number
 from rewards.reports.leaderboard import LeaderboardRow, ranking
 from rewards.selectors.ledger import RuleTotal, totals_by_rule
+from rewards.selectors.time_zone import business_date
 from rewards.services import demo
 from rewards.wording import count
 
 ADDRESS = "http://127.0.0.1:8000/admin/"
+API_ADDRESS = "http://127.0.0.1:8000/api/v1"
 
 
 class Command(RewardsCommand):
@@ -66,8 +70,10 @@ class Command(RewardsCommand):
         monday = monday_of(report.last_day)
         totals = totals_by_rule(first=monday_of(report.first_day), last=report.last_day)
         top = list(islice(ranking(first=monday, last=report.last_day), 10))
-        # Without output nobody would see the password.
+        # Without output nobody would see the password and the key.
+        now = timezone.now()
         password = None if self.is_quiet else demo.make_admin()
+        key = None if self.is_quiet else demo.make_client(now=now)
         self.report(
             "\n".join(
                 [
@@ -78,6 +84,7 @@ class Command(RewardsCommand):
                     *_top(top, report),
                     "",
                     *_next_steps(password),
+                    *_first_event(key, top, now),
                 ]
             ),
             {
@@ -87,6 +94,7 @@ class Command(RewardsCommand):
                     {"external_id": row.external_id, "points": row.points} for row in top
                 ],
                 "admin": {"url": ADDRESS, "username": demo.ADMIN, "password": password},
+                "api": {"url": API_ADDRESS, "source": demo.SOURCE, "key": key},
             },
         )
 
@@ -138,3 +146,22 @@ def _next_steps(password: str | None) -> list[str]:
             "The private database keeps running; `python manage.py localdb stop` stops it."
         )
     return lines
+
+
+def _first_event(key: str | None, top: list[LeaderboardRow], now: datetime) -> list[str]:
+    """Return how to send an event, with the new key."""
+    if key is None or not top:
+        return []
+    host = top[0].external_id
+    event = {
+        "event_id": f"login:{host}:{business_date(now)}",
+        "user_id": host,
+        "kind": "login",
+        "occurred_at": f"{now:%FT%TZ}",
+    }
+    return [
+        "",
+        "Then send a login over HTTP, as the app would (the key is shown only once):",
+        f"curl {API_ADDRESS}/events -H 'Authorization: Bearer {key}' "
+        f"-H 'Content-Type: application/json' -d '{json.dumps({'events': [event]})}'",
+    ]

@@ -19,7 +19,7 @@ from localservers import ports
 from localservers.broker import LocalBroker, LocalBrokerError
 from localservers.process_group import ProcessGroup
 from rewards.management.database import sentence
-from rewards.models import Host
+from rewards.models import Host, User
 
 STOP_TIMEOUT_SECONDS = 10  # then a program is killed
 
@@ -88,15 +88,23 @@ class Command(BaseCommand):
     def _prepare_database(self) -> None:
         try:
             call_command("migrate", verbosity=0, interactive=False)
-            is_empty = not Host.objects.exists()
+            has_hosts = Host.objects.exists()
+            has_admin = User.objects.filter(is_superuser=True).exists()
         except (DatabaseError, InterfaceError) as error:
             message = sentence(error)
             if message is None:
                 raise
             raise CommandError(message) from error
         connections.close_all()
-        if is_empty:
-            self._teller("dev")("There are no hosts yet: `manage.py demo` creates some.")
+        tell = self._teller("dev")
+        tell("The admin is at /admin/, the API at /api/v1/, and its documentation at /api/v1/docs.")
+        if not has_hosts:
+            tell("There are no hosts yet: `manage.py demo` creates some.")
+        if not has_admin:
+            tell(
+                "Nobody can sign in yet: `manage.py demo` creates an admin user for an empty "
+                "database, `manage.py createsuperuser` for any."
+            )
 
     def _teller(self, name: str) -> Tell:
         def tell(line: str) -> None:
