@@ -585,6 +585,72 @@ BUGS = [
         ],
         ["tests/engine/test_business_days.py"],
     ),
+    Bug(
+        "the API shows yesterday's points as today's",
+        [
+            Change(
+                "rewards/reports/progress.py",
+                "daily=score.daily if score and score.daily_date == today else 0,",
+                "daily=score.daily if score else 0,",
+            )
+        ],
+        ["tests/reports/test_progress.py"],
+    ),
+    Bug(
+        "the API shows an award that was undone as awarded",
+        [
+            Change(
+                "rewards/selectors/hosts.py",
+                "for rule_type, day, entry in entries if entry % 2 == 0}",
+                "for rule_type, day, entry in entries}",
+            )
+        ],
+        ["tests/selectors/test_hosts.py"],
+    ),
+    Bug(
+        "the API names a member of staff a host",
+        [
+            Change(
+                "rewards/selectors/hosts.py",
+                'Host.objects.select_related("score")',
+                'Host._base_manager.select_related("score")',
+            )
+        ],
+        ["tests/api/test_hosts.py"],
+    ),
+    Bug(
+        "the API repeats the last row of a page on the next one",
+        [
+            Change(
+                "rewards/selectors/ledger_pages.py",
+                "(reference_date, rule_type, entry) < (%(date)s",
+                "(reference_date, rule_type, entry) <= (%(date)s",
+            )
+        ],
+        ["tests/api/test_awards.py"],
+    ),
+    Bug(
+        "the API skips the rest of a host at the end of a page",
+        [
+            Change(
+                "rewards/selectors/ledger_pages.py",
+                "AND (user_id, rule_type, entry) > (%(user)s, %(rule_type)s, %(entry)s)",
+                "AND user_id > %(user)s",
+            )
+        ],
+        ["tests/api/test_runs.py"],
+    ),
+    Bug(
+        "the API takes the cursor of another list",
+        [
+            Change(
+                "rewards/api/paging.py",
+                'salt=f"rewards.api.cursor:{of}"',
+                'salt="rewards.api.cursor"',
+            )
+        ],
+        ["tests/api/test_awards.py"],
+    ),
 ]
 
 

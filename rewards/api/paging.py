@@ -81,7 +81,7 @@ def read_cursor(text: str, key: type[Key], *, of: str) -> Key | None:
     if not text:
         return None
     try:
-        values = signing.loads(text, salt=_salt(of))
+        values = _signer(of).unsign_object(text)
     except signing.BadSignature as error:
         sentence = f"The cursor is not the `next` of a page of this list: {text!a:.80}."
         raise invalid("cursor", sentence) from error
@@ -112,8 +112,8 @@ def invalid(parameter: str, sentence: str) -> Refused:
 
 def _cursor(key: tuple[Any, ...], of: str) -> str:
     values = [value.isoformat() if isinstance(value, date) else value for value in key]
-    return signing.dumps(values, salt=_salt(of))
+    return str(_signer(of).sign_object(values))
 
 
-def _salt(of: str) -> str:
-    return f"rewards.api.cursor:{of}"
+def _signer(of: str) -> signing.Signer:
+    return signing.Signer(salt=f"rewards.api.cursor:{of}")

@@ -21,6 +21,7 @@ def pages(api, address, name, *, limit, meanwhile=lambda: None):
         after = page["next"]
         if after is None:
             return found
+        assert len(found) < 1_000, "the list does not end"
         meanwhile()
 
 
