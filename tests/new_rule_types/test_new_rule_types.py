@@ -109,6 +109,19 @@ def test_new_rule_types_work_everywhere(committed, tmp_path):
         "host ada has earned DAILY_SECOND_LOGIN for 2025-06-02 and has no award",
         "host ada has earned WEEKLY_VIDEO_CALLS for 2025-06-02 and has no award",
     ]
+    weekly = ["WEEKLY_VIDEO_CALLS", days[0], 14]
+    monday = ["DAILY_SECOND_LOGIN", days[0], 2]
+    assert found["api"] == {
+        "host": [["DAILY_SECOND_LOGIN", days[6], 2], weekly],
+        "awards": [
+            *(["DAILY_SECOND_LOGIN", day, 2] for day in days[:0:-1]),
+            weekly,
+            monday,
+        ],
+        "explanation": [monday, weekly],
+        "run": [monday],
+        "by_rule": {"awards": 1, "points": 7},
+    }
     pages = found["pages"]
     assert len(pages) > 30
     # Nobody adds or deletes rows of the ledger; runs are started by POST.

@@ -25,6 +25,7 @@ from rewards.models import (
     ScoreHistory,
     User,
 )
+from rewards.services.api_clients import create_client, create_key
 
 MONDAY = date(2025, 6, 2)
 NOW = datetime(2025, 6, 9, 12, tzinfo=UTC)
@@ -159,6 +160,35 @@ def pages():
     return found
 
 
+def answers():
+    """Return what the API says of the two rule types at each address."""
+    created = create_client(name="walk", source="walk", scopes=["scores:read"])
+    key = create_key(client=created, now=NOW, today=NOW.date())
+    client = Client(HTTP_HOST="localhost", headers={"authorization": f"Bearer {key.text}"})
+    daily = AwardRun.objects.get(cadence="daily", reference_date=MONDAY)
+
+    def get(address):
+        return client.get(f"/api/v1/{address}").json()
+
+    timezone.now = lambda: NOW - timedelta(days=1)  # the Sunday of the week
+    today = get("hosts/ada")["rules"]
+    timezone.now = lambda: NOW
+    rows = {
+        "host": today,
+        "awards": get("hosts/ada/awards?limit=500")["awards"],
+        "explanation": get(f"hosts/ada/explanation?date={MONDAY}")["rules"],
+        "run": get(f"runs/{daily.pk}/awards")["awards"],
+    }
+    return {
+        name: [
+            [row["rule_type"], row["reference_date"], row["measured"]]
+            for row in found
+            if row["rule_type"] in {DAILY, WEEKLY}
+        ]
+        for name, found in rows.items()
+    } | {"by_rule": get(f"runs/{daily.pk}")["by_rule"].get(DAILY)}
+
+
 def preview(rule_type, threshold):
     """Return (awards now, awards then, hosts that gain, hosts that lose)."""
     found = report("preview_rule", rule_type, f"--threshold={threshold}", "--points=1")
@@ -198,6 +228,7 @@ def main():
                 "phantom": damage(phantom(DAILY, MONDAY), phantom(WEEKLY, MONDAY)).get("I11"),
                 "missed": damage(missed(DAILY, MONDAY), missed(WEEKLY, MONDAY)).get("I11"),
                 "pages": pages(),
+                "api": answers(),
             }
         )
     )
