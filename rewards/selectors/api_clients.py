@@ -4,8 +4,26 @@ import hashlib
 import hmac
 from datetime import date
 
+from django.db import connection
+
 from rewards.models import ApiClient, ApiKey
 from rewards.models.api import KEY_FORMAT
+from rewards.selectors.prepared import fetch_prepared
+
+_KEY_FIELDS = (
+    "id", "client_id", "prefix", "digest", "expires_on", "revoked_at", "last_used_on",
+)  # fmt: skip
+_CLIENT_FIELDS = (
+    "id", "name", "source", "scopes", "creates_hosts", "requests_per_second", "is_active",
+)  # fmt: skip
+
+# Every request asks this; through the ORM it takes eight times as long.
+_BY_PREFIX = """
+    SELECT k.id, k.client_id, k.prefix, k.digest, k.expires_on, k.revoked_at, k.last_used_on,
+        c.id, c.name, c.source, c.scopes, c.creates_hosts, c.requests_per_second, c.is_active
+    FROM rewards_apikey k JOIN rewards_apiclient c ON c.id = k.client_id
+    WHERE k.prefix = %(prefix)s
+"""
 
 
 def key_of_text(text: str, *, today: date) -> ApiKey | None:
@@ -17,10 +35,13 @@ def key_of_text(text: str, *, today: date) -> ApiKey | None:
     if match is None:
         return None
     prefix, secret = match.groups()
-    key = ApiKey.objects.select_related("client").filter(prefix=prefix).first()
-    if key is None or not hmac.compare_digest(bytes(key.digest), digest_of(secret)):
-        return None
-    return key if key.state_on(today) == "valid" else None
+    for row in fetch_prepared(_BY_PREFIX, {"prefix": prefix}):
+        of_key, of_client = row[: len(_KEY_FIELDS)], row[len(_KEY_FIELDS) :]
+        key = ApiKey.from_db(connection.alias, _KEY_FIELDS, of_key)
+        key.client = ApiClient.from_db(connection.alias, _CLIENT_FIELDS, of_client)
+        if hmac.compare_digest(key.digest, digest_of(secret)) and key.state_on(today) == "valid":
+            return key
+    return None
 
 
 def digest_of(secret: str) -> bytes:

@@ -313,9 +313,10 @@ def test_a_request_takes_at_most_six_statements(number, host):
         with CaptureQueriesContext(connection) as queries:
             assert send(api, *events)["duplicates"] == repeat * number
         # Django does not know the text of a statement that was prepared before.
-        statements = [(query["sql"] or "WITH").split()[0] for query in queries]
+        words = [(query["sql"] or "WITH").split()[0] for query in queries]
+        statements = ["SELECT" if word == "WITH" else word for word in words]
         # The key, BEGIN, hosts, events, and of the second request the duplicates, COMMIT.
-        expected = ["SELECT", "SAVEPOINT", "WITH", "WITH", *["WITH"] * repeat, "RELEASE"]
+        expected = ["SELECT", "SAVEPOINT", *["SELECT"] * (3 if repeat else 2), "RELEASE"]
         assert statements == expected
 
 
