@@ -127,7 +127,7 @@ def install_handlers(api: NinjaAPI) -> None:
         Http404: _on_not_found,
         RequestDataTooBig: _on_too_big,
         SuspiciousOperation: _on_malformed,
-        UnreadablePostError: _on_malformed,  # the client has gone
+        UnreadablePostError: _on_malformed,  # the client has disconnected
         RewardsError: _on_rewards_error,
         OperationalError: _on_database_away,
         InterfaceError: _on_database_away,

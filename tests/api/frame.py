@@ -55,7 +55,7 @@ ERRORS = {
     "zone": lambda: TimeZoneChanged("The time zone has changed."),
     "missing": lambda: Http404("No row of the table secret."),
     "refused": lambda: Refused("forbidden", "Not this.", errors=[{"detail": "Nor that."}]),
-    "gone": lambda: UnreadablePostError("Connection reset by peer"),
+    "disconnected": lambda: UnreadablePostError("Connection reset by peer"),
     "teapot": lambda: HttpError(418, "Only tea"),
 }
 

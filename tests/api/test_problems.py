@@ -29,7 +29,7 @@ ANSWERS = {
     "zone": (503, "busy", "The time zone has changed."),
     "missing": (404, "not-found", "There is nothing at this address."),
     "refused": (403, "forbidden", "Not this."),
-    "gone": (400, "bad-request", "The request is malformed."),
+    "disconnected": (400, "bad-request", "The request is malformed."),
     "teapot": (418, "i'm-a-teapot", "Only tea."),
     "lock": (503, "busy", AWAY),
     "connection": (503, "busy", AWAY),
