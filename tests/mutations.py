@@ -301,6 +301,24 @@ BUGS = [
         ["tests/services/activity/test_import.py::test_ids_belong_to_their_source"],
     ),
     Bug(
+        "an event is looked up before it is stored, instead of while it is",
+        [
+            Change(
+                "rewards/services/activity/storing.py",
+                '        ORDER BY event_id COLLATE "C", line\n'
+                "        ON CONFLICT (source, event_id) DO NOTHING\n",
+                "        WHERE NOT EXISTS (SELECT FROM rewards_activityevent AS known"
+                " WHERE known.source = %(source)s::text"
+                " AND known.event_id = incoming.event_id)\n"
+                '        ORDER BY event_id COLLATE "C", line\n',
+            )
+        ],
+        [
+            "tests/services/activity/test_ingest_races.py"
+            "::test_of_eight_requests_with_an_id_one_stores_it"
+        ],
+    ),
+    Bug(
         "a task is acknowledged before it is done",
         [
             Change(

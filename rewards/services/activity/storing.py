@@ -103,20 +103,19 @@ _STORED = """stored AS (
 
 _STORE = f"WITH {_STORED} SELECT count(*) FROM stored"  # noqa: S608 - constants
 
-# A row for each day and host that was counted, or one without them.
+# The number of events stored, and for each day and host counted what was added, then what it is
+# now. A join of the last two could be planned for a few rows, as a nested loop over a thousand.
 _STORE_ARRAYS = f"""
     WITH {_ARRAYS}, {_STORED}
-    SELECT
-        (SELECT count(*) FROM stored),
-        counted.date, counted.user_id, host.external_id, host.left_on,
-        counted.logins, counted.audio_calls, counted.video_calls,
-        added.logins, added.audio_calls, added.video_calls
-    FROM (VALUES (1)) AS one
-    LEFT JOIN counted ON true
-    LEFT JOIN added ON added.business_date = counted.date AND added.user_id = counted.user_id
-    LEFT JOIN LATERAL (
+    SELECT NULL::date, NULL::bigint, NULL::text, NULL::date, count(*), NULL::bigint, NULL::bigint
+    FROM stored
+    UNION ALL
+    SELECT business_date, user_id, NULL, NULL, logins, audio_calls, video_calls FROM added
+    UNION ALL
+    SELECT date, user_id, external_id, left_on, logins, audio_calls, video_calls
+    FROM counted CROSS JOIN LATERAL (
         SELECT external_id, left_on FROM rewards_user WHERE id = counted.user_id OFFSET 0
-    ) AS host ON true
+    ) AS host
 """  # noqa: S608 - constants
 
 # A separate statement, because only a new snapshot shows what other imports have committed.
@@ -252,7 +251,7 @@ def store_events(
     if create_hosts:
         create_hosts_of_ids(external_ids=arrays["external_id"], now=now, lock_timeout=lock_timeout)
     rows = fetch_prepared(_STORE_ARRAYS, parameters)
-    stored = rows[0][0]
+    (stored,) = (row[4] for row in rows if row[0] is None)
     if stored and not is_recorded:
         record_min_call_seconds()
     rejected = {}
@@ -261,20 +260,25 @@ def store_events(
     return StoredEvents(
         stored=stored,
         rejected=rejected,
-        days=[_counted_day(row) for row in rows if row[1] is not None],
+        days=_counted_days([row for row in rows if row[0] is not None]),
     )
 
 
-def _counted_day(row: tuple[Any, ...]) -> CountedDay:
-    _, day, user, external_id, left_on, logins, audio_calls, video_calls, *added = row
-    return CountedDay(
-        day=day,
-        user=user,
-        external_id=external_id,
-        left_on=left_on,
-        after=Facts(logins, audio_calls, video_calls, active_days=1),
-        added=Facts._make([*added, 0]),
-    )
+def _counted_days(rows: Sequence[tuple[Any, ...]]) -> list[CountedDay]:
+    """Return the days of rows of _STORE_ARRAYS, each from one of `added` and one of `counted`."""
+    added = {row[:2]: Facts._make([*row[4:], 0]) for row in rows if row[2] is None}
+    return [
+        CountedDay(
+            day=day,
+            user=user,
+            external_id=external_id,
+            left_on=left_on,
+            after=Facts(logins, audio_calls, video_calls, active_days=1),
+            added=added[day, user],
+        )
+        for day, user, external_id, left_on, logins, audio_calls, video_calls in rows
+        if external_id is not None
+    ]
 
 
 def _reasons(rows: Iterable[tuple[Any, ...]], *, create_hosts: bool) -> dict[int, tuple[str, str]]:
