@@ -135,6 +135,9 @@ REWARDS_OVERDUE_MINUTES = env_int(
 )
 """A period that is not awarded this long after its end is overdue."""
 
+REWARDS_LIVE = env_bool("REWARDS_LIVE", default=True)
+"""Whether an event pays at once when it earns an award. If not, the run of the day pays."""
+
 REWARDS_BATCH_SIZE = env_int("REWARDS_BATCH_SIZE", default=20_000, min_value=1, max_value=1_000_000)
 """Hosts evaluated and written in one transaction."""
 

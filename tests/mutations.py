@@ -116,7 +116,7 @@ BUGS = [
     Bug(
         "scores are written after the transaction of the ledger",
         [
-            Change(LEDGER, "        scores.add_awards(", "        _later("),
+            Change(LEDGER, "    scores.add_awards(", "    _later("),
             Change(
                 LEDGER,
                 "def award_id_range(",
@@ -547,6 +547,28 @@ BUGS = [
             )
         ],
         ["tests/selectors/test_run_kinds.py"],
+    ),
+    Bug(
+        "a live award is evaluated on the total alone",
+        [
+            Change(
+                "rewards/services/awarding/live.py",
+                "before = {award.rule for award in job.awards_for(crossing.before)}",
+                "before = set()",
+            )
+        ],
+        ["tests/services/awarding/test_live.py"],
+    ),
+    Bug(
+        "the end of a live run does not wait for its awards",
+        [
+            Change(
+                "rewards/services/awarding/live.py",
+                "AwardRun.objects.select_for_update().get(pk=run.pk)",
+                "AwardRun.objects.get(pk=run.pk)",
+            )
+        ],
+        ["tests/services/awarding/test_live.py"],
     ),
     Bug(
         "a run that has ended takes awards",

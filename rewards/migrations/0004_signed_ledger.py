@@ -56,6 +56,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="awardrun",
+            name="counted_at",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="When the awards of a live run were added up last.",
+                null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="awardrun",
             name="kind",
             field=models.CharField(
                 choices=[("award", "Award"), ("live", "Live"), ("undo", "Undo")],

@@ -61,6 +61,9 @@ class AwardRun(models.Model):
     status = models.CharField(max_length=8, choices=RunStatus, default=RunStatus.RUNNING)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
+    counted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the awards of a live run were added up last."
+    )
     taken_over_at = models.DateTimeField(null=True, blank=True)
     takeovers = models.PositiveSmallIntegerField(
         default=0,

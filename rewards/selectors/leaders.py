@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Exists, F, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
-from rewards.choices import OPEN_STATUSES, RunKind
+from rewards.choices import RunKind
 from rewards.engine.business_days import sunday_of
 from rewards.models import AwardRun, Score, ScoreHistory
 from rewards.selectors.pages import Page, page_of
@@ -46,22 +47,22 @@ def leaders_of_week(*, monday: date, limit: int) -> list[UserPoints]:
 
 
 class RecordedLeaders(NamedTuple):
-    """The leaders of a week, as its last finished run recorded them."""
+    """The leaders of a week, as a run recorded them."""
 
     leaders: list[UserPoints]
     as_of: datetime | None
-    """When that run ended; None without a run."""
+    """When the run ended or, if it is live, was added up; None without a run."""
 
 
 def recorded_leaders(*, monday: date, scope: Scope) -> RecordedLeaders:
-    """Return the leaders of the week of `monday` that its last finished award run recorded."""
+    """Return the leaders of the week of `monday` that were recorded last."""
     run = (
-        AwardRun.objects.filter(
-            kind=RunKind.AWARD, reference_date__range=(monday, sunday_of(monday))
-        )
-        .exclude(status__in=OPEN_STATUSES)
-        .order_by("-finished_at", "-pk")
-        .values_list("leaders", "finished_at")
+        AwardRun.objects.filter(reference_date__range=(monday, sunday_of(monday)))
+        .exclude(kind=RunKind.UNDO)
+        .annotate(recorded_at=Coalesce("counted_at", "finished_at"))
+        .filter(recorded_at__isnull=False)
+        .order_by("-recorded_at", "-pk")
+        .values_list("leaders", "recorded_at")
         .first()
     )
     recorded, as_of = run or ([], None)

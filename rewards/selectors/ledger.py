@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Count, Sum
+from django.db.models.functions import Sign
 
 from rewards.choices import RuleType
+from rewards.engine.values import AwardCounts
 from rewards.models import ScoreHistory
 from rewards.selectors.activity import IdRange
 
@@ -26,6 +28,22 @@ def users_by_awarded_type(
             [reference_date, id_range.after_user, id_range.through_user, list(rule_types)],
         )
         return {rule_type: set(users) for rule_type, users in cursor.fetchall()}
+
+
+def awarded_types_of_users(*, reference_date: date, users: Collection[int]) -> set[tuple[int, str]]:
+    """Return (user id, rule type) of the awards that `users` have for the date."""
+    rows = ScoreHistory.objects.filter(reference_date=reference_date, user_id__in=users)
+    return set(rows.values_list("user_id", "rule_type"))
+
+
+def counts_of_run(*, run: int, reference_date: date) -> AwardCounts:
+    """Return what a run has written for `reference_date`, from its rows in the ledger."""
+    rows = ScoreHistory.objects.filter(reference_date=reference_date, run=run)
+    counts = AwardCounts(hosts_rewarded=rows.values("user").distinct().count())
+    sums = rows.values("rule_type").annotate(number=Sum(Sign("points")), total=Sum("points"))
+    for rule_type, number, total in sums.values_list("rule_type", "number", "total"):
+        counts.add_awards(rule_type, int(number), total)
+    return counts
 
 
 class RuleTotal(NamedTuple):

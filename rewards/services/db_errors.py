@@ -22,6 +22,9 @@ _CONFLICT = {
     "55P03",  # lock not available
 }
 
+_RUN_HAS_ENDED = "55000"
+"""Raised by the ledger's trigger: object not in prerequisite state."""
+
 _FOREIGN_KEY_VIOLATION = "23503"
 """A row was deleted after it was looked up; a retry does not find it."""
 
@@ -74,6 +77,11 @@ def is_conflict(error: Exception) -> bool:
         constraint = getattr(getattr(cause, "diag", None), "constraint_name", None)
         return constraint == AWARD_ONCE or state == _FOREIGN_KEY_VIOLATION
     return isinstance(error, OperationalError) and state in _CONFLICT
+
+
+def has_run_ended(error: Exception) -> bool:
+    """Return whether the ledger refused an award because its run has ended or is held."""
+    return getattr(error.__cause__, "sqlstate", "") == _RUN_HAS_ENDED
 
 
 def is_sequence_behind(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ from rewards.engine.periods import Period, due_periods
 from rewards.exceptions import AlreadyRunning
 from rewards.selectors.periods import period_statuses
 from rewards.selectors.time_zone import business_date
+from rewards.services.awarding.live import refresh_live_runs
 from rewards.services.awarding.options import SINGLE_PROCESS, RunOptions
 from rewards.services.awarding.run import RunReport, award
 
@@ -36,12 +37,13 @@ def award_due(
     A week comes after its days. Then come the days of the last REWARDS_GRACE_DAYS with late
     activity, and their weeks. A period is due again when a rule was added for it since. One call
     tries each period once, and MAX_PERIODS at most. A second call awards what has become due since;
-    two calls at once share the work.
+    two calls at once share the work. The counts of live runs are brought up to date first.
     """
     runs: list[RunReport] = []
     busy: list[str] = []
     tried: set[Period] = set()
     today = business_date(now)
+    refresh_live_runs()
     while len(tried) < MAX_PERIODS and time.monotonic() < options.deadline:
         due = (status.period for status in due_periods(period_statuses(now=now)))
         period = next((period for period in due if period not in tried), None)

@@ -76,6 +76,7 @@ def undo(award: str, *, points: str, run: str) -> str:
 
 
 A_TUESDAY_LOGIN = "reference_date = '2026-11-17' AND rule_type = 'DAILY_LOGIN'"
+LIVE_MONDAY = "UPDATE rewards_awardrun SET kind = 'live', attempt = 0"
 MONDAY_RUN = "reference_date = '2026-11-16' AND cadence = 'daily'"
 DELETE_TUESDAY = "DELETE FROM rewards_scorehistory WHERE reference_date = '2026-11-17'"
 DELETE_WEEK = "DELETE FROM rewards_scorehistory WHERE rule_type = 'WEEKLY_CONSISTENCY'"
@@ -527,6 +528,28 @@ PLANTS = [
         ],
         {"I16"},
         "",
+    ),
+    Plant(
+        "I21",
+        [
+            LIVE_MONDAY + ", started_at = '2026-11-16 10:00Z', finished_at = '2026-11-16 11:59Z'"
+            f" WHERE {MONDAY_RUN}",
+            "UPDATE rewards_scorehistory SET created_at = '2026-11-16 12:00Z'",
+        ],
+        {"I21"},
+        r"\d ledger rows? of DAILY_\w+ for 2026-11-16 by run \d+, written at 2026-11-16T12:00.*",
+    ),
+    *(
+        Plant(
+            f"I23 written at {at}",
+            [
+                f"{LIVE_MONDAY} WHERE {MONDAY_RUN}",
+                f"UPDATE rewards_scorehistory SET created_at = '{at}Z'",
+            ],
+            {"I23"},
+            r"\d ledger rows? of DAILY_\w+ for 2026-11-16 by run \d+, written .*",
+        )
+        for at in ("2026-11-17 00:05", "2026-11-15 23:54:59")
     ),
     Plant(
         "I16 received too early",

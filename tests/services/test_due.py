@@ -74,8 +74,8 @@ def test_a_second_call_awards_nothing(host, django_assert_num_queries):
     DailyActivityFactory(user=host)
     award_due()
 
-    # running periods, activity of each day, run journal, rule versions
-    with django_assert_num_queries(4):
+    # live runs, running periods, activity of each day, run journal, rule versions
+    with django_assert_num_queries(5):
         report = award_due()
 
     assert (report.runs, report.is_complete) == ((), True)

@@ -13,6 +13,7 @@ CHECKED_AWARDS = "SELECT coalesce(sum(entries), 0) FROM award_groups"
 _AWARD_GROUPS = f"""
     SELECT run_id, rule_id, rule_type, reference_date, points, threshold,
         count(*) AS entries, max(entry) AS last_entry, min(measured) AS min_measured,
+        min(created_at) AS first_written, max(created_at) AS last_written,
         sum({HOST_WEIGHT}) AS hosts
     FROM rewards_scorehistory
     GROUP BY 1, 2, 3, 4, 5, 6
@@ -235,5 +236,25 @@ INVARIANTS = [
         OR award_groups.reference_date <> run.reference_date
         OR ({IS_WEEKLY}) <> (cadence = 'weekly')""",
         lambda row: f"{awards(row)}, the {row['cadence']} run of {row['run_date']}",
+    ),
+    Invariant(
+        "I21",
+        "a live run takes no award after its end",
+        CHECKED_AWARDS,
+        """SELECT award_groups.*, finished_at
+        FROM award_groups JOIN rewards_awardrun AS run ON run.id = run_id
+        WHERE kind = 'live' AND last_written > finished_at""",
+        lambda row: f"{awards(row)}, written at {row['last_written']}, ended {row['finished_at']}",
+    ),
+    Invariant(
+        "I23",
+        "a live award is written on its business day, 5 minutes either way",
+        CHECKED_AWARDS,
+        """SELECT award_groups.*
+        FROM award_groups JOIN rewards_awardrun AS run ON run.id = run_id
+        LEFT JOIN windows ON date = award_groups.reference_date
+        WHERE kind = 'live' AND (first_written >= starts_at - interval '5 min'
+            AND last_written < ends_at + interval '5 min') IS NOT TRUE""",
+        lambda row: f"{awards(row)}, written {row['first_written']} to {row['last_written']}",
     ),
 ]

@@ -1,25 +1,37 @@
-"""The story of a request with events: check the settings, check the events, store, answer."""
+"""The story of a request with events: check the settings, check the events, store, pay, answer."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.db import DatabaseError, transaction
 
 from rewards.exceptions import Busy
-from rewards.selectors.time_zone import business_time_zone
+from rewards.selectors.time_zone import business_date, business_time_zone
 from rewards.services.activity.cells import MAX_SHOWN, BadRow
 from rewards.services.activity.rows import CheckedEvent, RowParser
 from rewards.services.activity.storing import StoredEvents, store_events
-from rewards.services.db_errors import first_line, is_conflict, retry_on_conflict
+from rewards.services.awarding.live import (
+    Crossing,
+    LiveRun,
+    forget_live_run,
+    live_run_of,
+    pay,
+)
+from rewards.services.db_errors import (
+    first_line,
+    has_run_ended,
+    is_conflict,
+    wait_after_conflict,
+)
 from rewards.services.unchanged_settings import require_unchanged_settings_once
 
 LOCK_TIMEOUT = "2s"
 """How long a request waits for a lock. The app waits with it, so less than a run does."""
 
-MAX_TRIES = 2
+_TRIES = [(True, False), (True, True), (False, False)]
+"""For each try: whether it pays, and whether it looks up what was paid already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,24 +73,18 @@ def ingest_events(
 ) -> IngestReport:
     """Store the events of a request, which are values of parse_json().
 
-    They are checked and stored as the rows of a file are, in one transaction and a number of
-    statements that does not depend on theirs. A second call stores nothing. An event that cannot
-    be stored keeps no other from being stored. Raises SettingChanged, and Busy after MAX_TRIES
-    conflicts with other processes; then nothing was written.
+    They are checked and stored as the rows of a file are, and live awards are paid, in one
+    transaction and a number of statements that does not depend on theirs. A second call stores
+    nothing. An event that cannot be stored keeps no other from being stored. Raises
+    SettingChanged, and Busy after repeated conflicts with other processes; then nothing was
+    written.
     """
     is_recorded = require_unchanged_settings_once()
     accepted, problems = _checked(events, now)
     stored = StoredEvents(stored=0, rejected={}, days=[])
+    awards: list[dict[str, Any]] = []
     if accepted:
-        try:
-            stored = _store(accepted, source, creates_hosts, now, is_recorded)
-        except DatabaseError as error:
-            if not is_conflict(error):
-                raise
-            raise Busy(
-                f"Gave up after {MAX_TRIES} conflicts with other processes: {first_line(error)}. "
-                "Nothing was stored; safe to send again."
-            ) from error
+        stored, awards = _store_and_pay(accepted, source, creates_hosts, now, is_recorded)
         problems += [
             Problem(index=event.line, event_id=event.event_id, part=part, reason=reason)
             for event in accepted
@@ -90,6 +96,7 @@ def ingest_events(
         stored=stored.stored,
         duplicates=len(events) - stored.stored - len(problems),
         problems=problems,
+        awards=awards,
     )
 
 
@@ -113,20 +120,61 @@ def _checked(events: Sequence[object], now: datetime) -> tuple[list[CheckedEvent
     return accepted, problems
 
 
-@partial(retry_on_conflict, max_tries=MAX_TRIES)
-def _store(
+def _store_and_pay(
     events: Sequence[CheckedEvent],
     source: str,
     creates_hosts: bool,
     now: datetime,
     is_recorded: bool,
-) -> StoredEvents:
-    with transaction.atomic():
-        return store_events(
-            events=events,
-            source=source,
-            create_hosts=creates_hosts,
-            now=now,
-            lock_timeout=LOCK_TIMEOUT,
-            is_recorded=is_recorded,
-        )
+) -> tuple[StoredEvents, list[dict[str, Any]]]:
+    """Store `events`, pay what they have earned, and return both. Raises Busy.
+
+    Storing comes first: after two conflicts nothing is paid, and the run of the day pays later.
+    """
+    day = business_date(now)
+    for tries, (is_live, looks_up) in enumerate(_TRIES, start=1):
+        live = live_run_of(day) if is_live else None
+        try:
+            with transaction.atomic():
+                stored = store_events(
+                    events=events,
+                    source=source,
+                    create_hosts=creates_hosts,
+                    now=now,
+                    lock_timeout=LOCK_TIMEOUT,
+                    is_recorded=is_recorded,
+                )
+                return stored, _pay(live, stored, looks_up=looks_up) if live else []
+        except DatabaseError as error:
+            if not (is_conflict(error) or has_run_ended(error)):
+                raise
+            if tries > 1 and live is None:
+                raise Busy(
+                    f"Gave up after {tries} conflicts with other processes: {first_line(error)}. "
+                    "Nothing was stored; safe to send again."
+                ) from error
+            forget_live_run()
+            wait_after_conflict(error, work="request", tries=tries)
+    raise AssertionError("The last try has no live run.")
+
+
+def _pay(live: LiveRun, stored: StoredEvents, *, looks_up: bool) -> list[dict[str, Any]]:
+    day = live.job.period.reference_date
+    eligible = {
+        counted.user: counted
+        for counted in stored.days
+        if counted.day == day and (counted.left_on is None or day <= counted.left_on)
+    }
+    crossings = [Crossing(user, of.before, of.after) for user, of in eligible.items()]
+    return [
+        {
+            "user_id": eligible[user].external_id,
+            "rule_type": award.rule.rule_type.value,
+            "reference_date": day.isoformat(),
+            "points": award.rule.points,
+            "measured": award.measured,
+            "threshold": award.rule.threshold,
+        }
+        for user, earned in pay(live, crossings, looks_up=looks_up).items()
+        for award in earned
+    ]

@@ -15,6 +15,7 @@ from rewards.models import AwardBatch, AwardRun
 from rewards.selectors.activity import counted_events, id_ranges_of_active_hosts
 from rewards.selectors.leaders import MAX_LEADERS, leaders_of_week
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
+from rewards.services.awarding.live import end_live_run
 from rewards.services.db_errors import retry_on_conflict
 
 logger = logging.getLogger("rewards.services.awarding")
@@ -26,14 +27,15 @@ MAX_TAKEOVERS = 5
 def open_run(period: Period, *, trigger: RunTrigger) -> tuple[AwardRun, list[Rule]]:
     """Return the interrupted run of `period`, else a new one, and its rules.
 
-    Call with the exclusive lock of the period.
+    Ends the live run of the day. Call with the exclusive lock of the period.
     """
-    interrupted = AwardRun.objects.filter(
-        kind=RunKind.AWARD,
-        cadence=period.cadence,
-        reference_date=period.reference_date,
-        status=RunStatus.RUNNING,
-    ).first()
+    runs = AwardRun.objects.filter(
+        cadence=period.cadence, reference_date=period.reference_date, finished_at=None
+    )
+    is_open = {run.kind: run for run in runs}
+    if (live := is_open.get(RunKind.LIVE)) is not None:
+        end_live_run(live)
+    interrupted = is_open.get(RunKind.AWARD)
     if interrupted is not None and _take_over(interrupted):
         return interrupted, rules_of_versions(interrupted.rule_versions)
     return _new_run(period, trigger)

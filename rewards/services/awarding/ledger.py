@@ -40,9 +40,14 @@ def award_id_range(job: Job, *, run_id: int, id_range: IdRange) -> AwardCounts:
     """
     awards, counts = due_awards(job, id_range)
     if awards:
-        _write_ledger(job, run_id, awards)
-        scores.add_awards(period=job.period, awards=awards)
+        write_awards(job, run_id=run_id, awards=awards)
     return counts
+
+
+def write_awards(job: Job, *, run_id: int, awards: AwardsByUser) -> None:
+    """Write awards to the ledger and the scores, in the caller's transaction. Two statements."""
+    _write_ledger(job, run_id, awards)
+    scores.add_awards(period=job.period, awards=awards)
 
 
 def due_awards(job: Job, id_range: IdRange) -> tuple[AwardsByUser, AwardCounts]:

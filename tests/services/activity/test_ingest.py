@@ -18,7 +18,7 @@ from rewards.services.activity import importing, ingest, storing
 from rewards.services.activity.cells import parse_json
 from rewards.services.activity.reading import COLUMNS
 from rewards.services.activity.rows import CheckedEvent
-from tests.factories import A_MONDAY, HostFactory, StaffFactory
+from tests.factories import A_MONDAY, HostFactory, RewardRuleFactory, StaffFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -259,8 +259,10 @@ def test_a_call_too_short_to_count_is_stored_without_a_day():
 
 @pytest.mark.parametrize("number", [1, 1_000])
 def test_the_number_of_statements_does_not_grow(number, django_assert_num_queries):
+    RewardRuleFactory()
     send(event("first", user_id="u0"), creates_hosts=True)
-    send()  # the settings are recorded and compared
+    # The settings are recorded and compared, and the live run of the day is open.
+    send(event("second", user_id="u0"))
     events = [event(f"e{n}", user_id=f"new-{n}") for n in range(number)]
 
     # Savepoint, hosts, events with their counts, release: BEGIN and COMMIT in production.

@@ -1,0 +1,182 @@
+"""Live awards: paid in the transaction that stores the event that earns them.
+
+The live run of a business day is attempt 0 of it. It takes awards until the first award run of the
+day opens, which pays whatever the live run has missed. Nothing depends on live awards.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from rewards.choices import Cadence, RunKind, RunStatus, RunTrigger
+from rewards.engine.periods import Period
+from rewards.engine.values import Award, Facts
+from rewards.models import AwardRun
+from rewards.selectors.leaders import MAX_LEADERS, leaders_of_week
+from rewards.selectors.ledger import awarded_types_of_users, counts_of_run
+from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
+from rewards.selectors.runs import lock_key
+from rewards.services.awarding.ledger import AwardsByUser, Job, write_awards
+from rewards.services.db_errors import retry_on_conflict
+
+
+class Crossing(NamedTuple):
+    """The facts of a host and business day before and after a request."""
+
+    user: int
+    before: Facts
+    after: Facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRun:
+    """A live run that takes awards, as a process keeps it for the day."""
+
+    run_id: int
+    job: Job
+
+
+_kept: dict[tuple[object, ...], LiveRun] = {}
+"""Database -> the live run that this process used last.
+
+Its rule versions never change: set_rule refuses a version for a day with an open run.
+"""
+
+
+def live_run_of(day: date) -> LiveRun | None:
+    """Return the live run of `day`, today, or None when the day takes no live awards.
+
+    The first call of a day opens the run, in a transaction of its own. There is none with
+    REWARDS_LIVE off, without a rule in force, while it is held and after it has ended.
+    """
+    if not settings.REWARDS_LIVE:
+        return None
+    kept = _kept.get(_database())
+    if kept is None or kept.job.period.reference_date != day:
+        kept = _open(Period(Cadence.DAILY, day))
+        if kept is not None:
+            _kept[_database()] = kept
+    return kept
+
+
+def forget_live_run() -> None:
+    """Let the next request read the live run again: it has ended, or is held."""
+    _kept.pop(_database(), None)
+
+
+def _database() -> tuple[object, ...]:
+    return tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
+
+
+def _open(period: Period) -> LiveRun | None:
+    runs = AwardRun.objects.filter(
+        cadence=period.cadence, reference_date=period.reference_date
+    ).exclude(kind=RunKind.UNDO)
+    run = runs.order_by("attempt").first()
+    if run is None and active_versions(period=period):
+        run = _new_live_run(period)
+    if run is None or run.status != RunStatus.LIVE:
+        return None
+    return LiveRun(run_id=run.pk, job=Job(period, rules_of_versions(run.rule_versions)))
+
+
+@retry_on_conflict
+def _new_live_run(period: Period) -> AwardRun | None:
+    """Open the live run of `period`, unless an award run works on it or there is no rule."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Held by an award run from before it opens. Released with this transaction.
+        cursor.execute("SELECT pg_try_advisory_xact_lock_shared(%s, %s)", lock_key(period))
+        (is_acquired,) = cursor.fetchone()
+        if not is_acquired:
+            return None
+        # A writer of rule versions waits, and then sees this run: services/rules.py.
+        cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE MODE")
+        versions = active_versions(period=period)
+        if not versions:
+            return None
+        run, _ = AwardRun.objects.get_or_create(
+            cadence=period.cadence,
+            reference_date=period.reference_date,
+            attempt=0,
+            defaults={
+                "kind": RunKind.LIVE,
+                "status": RunStatus.LIVE,
+                "trigger": RunTrigger.API,
+                "rule_versions": [to_rule(version).version for version in versions],
+                "started_at": timezone.now(),
+                "events_seen": 0,
+            },
+        )
+    return run
+
+
+def pay(live: LiveRun, crossings: Collection[Crossing], *, looks_up: bool) -> AwardsByUser:
+    """Pay what hosts have earned with a request, and return it; call where events are stored.
+
+    An award is due when the facts after the request earn it and those before did not. A host that
+    has the award already makes the ledger's constraint refuse; with `looks_up` such awards are
+    left out, at the cost of a query.
+    """
+    due = {
+        crossing.user: earned
+        for crossing in sorted(crossings)
+        if (earned := _newly_earned(live.job, crossing))
+    }
+    if due and looks_up:
+        paid = awarded_types_of_users(reference_date=live.job.period.reference_date, users=due)
+        due = {
+            user: unpaid
+            for user, earned in due.items()
+            if (unpaid := [a for a in earned if (user, a.rule.rule_type) not in paid])
+        }
+    if due:
+        write_awards(live.job, run_id=live.run_id, awards=due)
+    return due
+
+
+def _newly_earned(job: Job, crossing: Crossing) -> Sequence[Award]:
+    before = {award.rule for award in job.awards_for(crossing.before)}
+    return [award for award in job.awards_for(crossing.after) if award.rule not in before]
+
+
+# --- Counting and ending -------------------------------------------------------------------------
+
+
+@retry_on_conflict
+def end_live_run(run: AwardRun) -> None:
+    """End `run`, a live run. Waits for the awards that are being written, and counts them."""
+    with transaction.atomic():
+        run = AwardRun.objects.select_for_update().get(pk=run.pk)
+        if run.finished_at is not None:
+            return
+        _count(run)
+        run.status = RunStatus.DONE
+        run.finished_at = run.counted_at
+        run.save()
+
+
+def refresh_live_runs() -> None:
+    """Add up what live runs have paid so far, so that no page has to."""
+    for run in AwardRun.objects.filter(kind=RunKind.LIVE, finished_at=None):
+        _count(run)
+        columns = ("awards", "points", "by_rule", "hosts_rewarded", "leaders", "counted_at")
+        AwardRun.objects.filter(pk=run.pk, finished_at=None).update(
+            **{column: getattr(run, column) for column in columns}
+        )
+
+
+def _count(run: AwardRun) -> None:
+    # By the clock of the database, as the awards, and after the last of them.
+    run.counted_at = Now()
+    counts = counts_of_run(run=run.pk, reference_date=run.reference_date)
+    run.awards = counts.awards
+    run.points = counts.points
+    run.by_rule = counts.by_rule
+    run.hosts_rewarded = run.hosts_evaluated = counts.hosts_rewarded
+    run.leaders = leaders_of_week(monday=run.period.monday, limit=MAX_LEADERS)
