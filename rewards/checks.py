@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connection
@@ -21,6 +22,7 @@ from rewards.engine.evaluators import EVALUATORS
 from rewards.exceptions import MinCallSecondsChanged, TimeZoneChanged
 from rewards.models import ActivityEvent, ScoreHistory
 from rewards.models.ledger import AWARD_ONCE
+from rewards.selectors.api_clients import has_client_with_limit
 from rewards.services.db_errors import sequence_behind
 from rewards.services.unchanged_settings import (
     require_unchanged_min_call_seconds,
@@ -178,6 +180,18 @@ def clocks_agree() -> Messages:
             f"database's; up to {MAX_SKEW.seconds} are fine.",
             hint="Synchronise both with the same time servers (NTP).",
             id="rewards.W001",
+        )
+
+
+@_database_check(deploy=True)
+def limits_are_counted() -> Messages:
+    """There is a broker to count the requests of clients that have a limit."""
+    if settings.BROKER_IS_PRIVATE and has_client_with_limit():
+        yield checks.Warning(
+            "A client of the API has a limit of requests, but CELERY_BROKER_URL is not set: its "
+            "requests are not counted.",
+            hint="Set it to the Redis or Valkey server that counts for all processes.",
+            id="rewards.W002",
         )
 
 

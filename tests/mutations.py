@@ -691,6 +691,83 @@ BUGS = [
         ],
         ["tests/api/test_awards.py"],
     ),
+    Bug(
+        "the API takes a key by its prefix alone",
+        [
+            Change(
+                "rewards/selectors/api_clients.py",
+                "if hmac.compare_digest(key.digest, digest_of(secret)) and",
+                "if",
+            )
+        ],
+        ["tests/api/test_authentication.py"],
+    ),
+    Bug(
+        "the API takes a revoked key",
+        [
+            Change(
+                "rewards/models/api.py",
+                "if self.revoked_at is not None:",
+                "if self.revoked_at is not None and self.expires_on is not None:",
+            )
+        ],
+        ["tests/api/test_isolation.py"],
+    ),
+    Bug(
+        "a key expires a day early",
+        [
+            Change(
+                "rewards/models/api.py",
+                "self.expires_on < day",
+                "self.expires_on <= day",
+            )
+        ],
+        ["tests/api/test_authentication.py"],
+    ),
+    Bug(
+        "the API takes a key of any scope",
+        [
+            Change(
+                "rewards/api/authentication.py",
+                "if self.scope not in client.scopes:",
+                "if not client.scopes:",
+            )
+        ],
+        ["tests/api/test_isolation.py"],
+    ),
+    Bug(
+        "two calls at once create a third valid key",
+        [
+            Change(
+                "rewards/services/api_clients.py",
+                "        ApiClient.objects.select_for_update().get(pk=client.pk)\n",
+                "",
+            )
+        ],
+        ["tests/services/test_api_clients.py"],
+    ),
+    Bug(
+        "the API refuses everyone while the broker is away",
+        [
+            Change(
+                "rewards/api/rate_limit.py",
+                "        _resume_at = time.monotonic() + PAUSE_SECONDS\n",
+                "        raise\n",
+            )
+        ],
+        ["tests/api/test_rate_limit.py"],
+    ),
+    Bug(
+        "the API reads a body of any size",
+        [
+            Change(
+                "rewards/api/json_body.py",
+                "if declared <= MAX_BODY_BYTES:",
+                "if declared >= 0:",
+            )
+        ],
+        ["tests/api/test_json_body.py"],
+    ),
 ]
 
 

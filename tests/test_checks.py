@@ -13,7 +13,7 @@ from django.utils import timezone
 from rewards import checks
 from rewards.choices import RULE_TYPE_SPECS, RuleType
 from rewards.models import ActivitySettings
-from tests.factories import ActivityEventFactory
+from tests.factories import ActivityEventFactory, ApiClientFactory
 from tests.processes import connected_to
 
 
@@ -221,6 +221,18 @@ def test_a_wrong_clock_is_found(skew, sentence, monkeypatch):
     assert [message.id for message in messages] == ["rewards.W001"] * bool(sentence)
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("limit", [None, 50])
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_limit_that_nothing_counts_is_a_warning(settings, limit, is_private):
+    settings.BROKER_IS_PRIVATE = is_private
+    ApiClientFactory(requests_per_second=limit)
+
+    messages = checks.limits_are_counted(None, databases=["default"])
+
+    assert [message.id for message in messages] == ["rewards.W002"] * bool(limit and is_private)
+
+
 @pytest.mark.parametrize(
     "check",
     [
@@ -231,6 +243,7 @@ def test_a_wrong_clock_is_found(skew, sentence, monkeypatch):
         checks.sequences_are_ahead,
         checks.commits_outlive_a_crash,
         checks.clocks_agree,
+        checks.limits_are_counted,
     ],
 )
 def test_the_database_is_queried_only_on_request(check):

@@ -77,6 +77,7 @@ def test_with_a_database_url_it_is_production(settings_of):
         ({"DATABASE_URL": "postgres://u:pass-word@h:x/d"}, "DATABASE_URL cannot be read; use "),
         ({"DATABASE_URL": "postgres://u:pass-word@h:99999/d"}, "DATABASE_URL cannot be read; use "),
         ({"DATABASE_URL": "postgres://u:pass-word@h:5432"}, "DATABASE_URL names no database; use "),
+        ({"REWARDS_SERVE": "both"}, "REWARDS_SERVE='both' is not one of all, admin, api."),
         # switches, numbers, zones
         ({"DEBUG": "maybe"}, "DEBUG='maybe' is neither true nor false"),
         ({"DEBUG": "2"}, "DEBUG='2' is neither true nor false"),

@@ -61,3 +61,7 @@ def keys_of(client: ApiClient) -> list[ApiKey]:
 def all_keys() -> list[ApiKey]:
     """Return the keys of all clients, by source, the newest first."""
     return list(ApiKey.objects.select_related("client").order_by("client__source", "-created_at"))
+
+
+def has_client_with_limit() -> bool:
+    return ApiClient.objects.filter(requests_per_second__isnull=False).exists()

@@ -7,6 +7,7 @@ from django.test import Client
 
 from tests.api.conftest import problem_of
 from tests.api.frame import ERRORS
+from tests.factories import SECRET, ApiKeyFactory, key_text
 
 pytestmark = [pytest.mark.urls("tests.api.frame"), pytest.mark.django_db]
 
@@ -107,6 +108,21 @@ def test_a_wrong_value_of_the_body_has_its_pointer(anyone):
     (part,) = found["errors"]
     assert part["pointer"] == "/items/1/seconds"
     assert part["detail"] == found["detail"]
+
+
+@pytest.mark.urls("rewards_site.urls")
+def test_the_mail_about_a_bug_holds_no_key(settings, mailoutbox, monkeypatch):
+    settings.ADMINS = [("", "ops@rewards.example")]
+    key = ApiKeyFactory()
+    monkeypatch.setattr("rewards.api.authentication.require_rate", lambda client: 1 / 0)
+
+    response = Client().get("/api/v1/runs", headers={"authorization": f"Bearer {key_text(key)}"})
+
+    problem_of(response, 500, "internal")
+    (mail,) = mailoutbox
+    assert "ZeroDivisionError" in mail.body
+    assert "/api/v1/runs" in mail.body
+    assert SECRET not in str(mail.message())
 
 
 def test_an_absent_database_mails_nobody(anyone, settings, mailoutbox):
