@@ -313,10 +313,7 @@ BUGS = [
                 '        ORDER BY event_id COLLATE "C", line\n',
             )
         ],
-        [
-            "tests/services/activity/test_ingest_races.py"
-            "::test_of_eight_requests_with_an_id_one_stores_it"
-        ],
+        ["tests/services/test_ingest_races.py::test_of_eight_requests_with_an_id_one_stores_it"],
     ),
     Bug(
         "a task is acknowledged before it is done",

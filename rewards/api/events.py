@@ -13,8 +13,8 @@ from rewards.api.paging import refuse_other_parameters
 from rewards.api.problems import Refused, pointer
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind, RuleType
 from rewards.services.activity.cells import BadRow, Malformed, parse_json, shown
-from rewards.services.activity.ingest import ingest_events
 from rewards.services.activity.reading import COLUMNS, OPTIONAL, quoted
+from rewards.services.ingest import ingest_events
 
 MAX_EVENTS = 1_000
 """Events of one request."""

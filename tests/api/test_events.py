@@ -14,8 +14,7 @@ from django.utils import timezone
 from rewards.api.events import MAX_EVENTS
 from rewards.api.json_body import MAX_BODY_BYTES
 from rewards.models import ActivityEvent, DailyActivity, Host
-from rewards.services import db_errors
-from rewards.services.activity import ingest
+from rewards.services import db_errors, ingest
 from tests.api.conftest import problem_of
 from tests.factories import (
     A_MONDAY,

@@ -11,12 +11,12 @@ from collections import Counter
 import pytest
 
 from rewards.models import ActivityEvent, DailyActivity, Host
-from rewards.services.activity.ingest import ingest_events
 from rewards.services.activity.reading import COLUMNS
 from rewards.services.host_import import import_hosts
+from rewards.services.ingest import ingest_events
 from tests.factories import ApiClientFactory, ApiKeyFactory, HostFactory, key_text
 from tests.processes import ROOT
-from tests.services.activity.test_ingest import NOW
+from tests.services.test_ingest import NOW
 
 PAGE = (ROOT / "docs/integration.md").read_text()
 

@@ -14,7 +14,7 @@ from rewards.models import ActivityEvent, AwardRun, Score, ScoreHistory
 from rewards.reports.verify.verification import verify_ledger
 from rewards.selectors.leaders import recorded_leaders
 from rewards.selectors.runs import lock_key
-from rewards.services.activity import ingest
+from rewards.services import ingest
 from rewards.services.awarding import live
 from rewards.services.rules import set_rule
 from tests import awards

@@ -13,8 +13,8 @@ from rewards.engine.values import Facts
 from rewards.exceptions import MinCallSecondsChanged, RewardsError, TimeZoneChanged
 from rewards.models import ActivityEvent, ActivitySettings, DailyActivity, Host
 from rewards.reports.verify.verification import verify_ledger
-from rewards.services import db_errors
-from rewards.services.activity import importing, ingest, storing
+from rewards.services import db_errors, ingest
+from rewards.services.activity import importing, storing
 from rewards.services.activity.cells import parse_json
 from rewards.services.activity.reading import COLUMNS
 from rewards.services.activity.rows import CheckedEvent

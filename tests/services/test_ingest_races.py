@@ -8,10 +8,10 @@ from django.db import connection
 
 from rewards.exceptions import Busy
 from rewards.models import ActivityEvent, Host
-from rewards.services.activity import ingest
+from rewards.services import ingest
 from tests.factories import A_MONDAY, HostFactory
 from tests.processes import another_session, wait_until, waiting_sessions
-from tests.services.activity.test_ingest import (
+from tests.services.test_ingest import (
     counts,
     daily_activity,
     event,
