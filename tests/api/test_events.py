@@ -21,6 +21,7 @@ from tests.factories import (
     ApiClientFactory,
     ApiKeyFactory,
     HostFactory,
+    RewardRuleFactory,
     StaffFactory,
     key_text,
 )
@@ -302,9 +303,11 @@ def test_hosts_are_created_for_a_client_that_may():
 
 @pytest.mark.parametrize("number", [1, MAX_EVENTS])
 def test_a_request_takes_at_most_six_statements(number, host):
+    RewardRuleFactory(threshold=100)
     key = ApiKeyFactory(client=ApiClientFactory(creates_hosts=True))
     api = client_of(key)
-    send(api, event("first"))  # the key is used today, the settings are recorded
+    # The key is used today, the settings are recorded, the live run is open.
+    send(api, event("first"))
     send(api, event("first"))
     events = [event(f"e{n}", user_id=f"new-{n}") for n in range(number)]
 
