@@ -20,7 +20,7 @@ from rewards.api.paging import (
     refuse_other_parameters,
 )
 from rewards.choices import RuleType
-from rewards.reports.ledger import HostKey, awards_of_host, row_dict
+from rewards.reports.ledger import HostKey, awards_of_host
 from rewards.selectors.time_zone import business_date
 
 router = Router(tags=["awards"])
@@ -69,5 +69,4 @@ def host_awards(
         limit=limit,
         scope=request.auth.scope,
     )
-    rows = [row_dict(row) for row in page.rows]
-    return page_response("awards", rows, page.next, of=request.path)
+    return page_response(page.to_dict(), page.next, of=request.path)

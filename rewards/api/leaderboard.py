@@ -71,15 +71,4 @@ def leaderboard(
         now=now,
         scope=request.auth.scope,
     )
-    rows = [
-        {"rank": row.rank, "user_id": row.external_id, "points": row.points} for row in found.rows
-    ]
-    return page_response(
-        "hosts",
-        rows,
-        found.next,
-        of=of,
-        week=week.isoformat(),
-        open=week == this_week,
-        as_of=found.as_of and found.as_of.isoformat(),
-    )
+    return page_response(found.to_dict(), found.next, of=of)

@@ -1,6 +1,5 @@
 """The parameters of an address, and the cursor that leads to the next page of a list."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any, TypeVar
 
@@ -88,11 +87,9 @@ def read_cursor(text: str, key: type[Key], *, of: str) -> Key | None:
     return TypeAdapter(key).validate_python(values)
 
 
-def page_response(
-    name: str, rows: Sequence[dict[str, Any]], after: Key | None, *, of: str, **more: Any
-) -> JsonResponse:
+def page_response(page: dict[str, Any], after: Key | None, *, of: str) -> JsonResponse:
     """Return the response with a page of the list `of`; `after` is where the next one begins."""
-    return JsonResponse({**more, name: rows, "next": None if after is None else _cursor(after, of)})
+    return JsonResponse(page | {"next": None if after is None else _cursor(after, of)})
 
 
 def refuse_other_parameters(request: HttpRequest, *names: str) -> None:

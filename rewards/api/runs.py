@@ -20,8 +20,8 @@ from rewards.api.paging import (
     refuse_other_parameters,
 )
 from rewards.choices import Cadence, RunKind, RunStatus, RunTrigger
-from rewards.reports.journal import RunPlace, journal_page, journal_run, run_dict
-from rewards.reports.ledger import RunKey, awards_of_run, row_dict
+from rewards.reports.journal import RunPlace, journal_page, journal_row
+from rewards.reports.ledger import RunKey, awards_of_run
 from rewards.selectors.time_zone import business_date
 
 router = Router(tags=["runs"])
@@ -73,15 +73,14 @@ def runs(
         limit=limit,
         scope=request.auth.scope,
     )
-    rows = [run_dict(run) for run in page.rows]
-    return page_response("runs", rows, page.next, of=request.path)
+    return page_response(page.to_dict(), page.next, of=request.path)
 
 
 @router.get("/{int:run_id}", auth=KeyWith("scores:read"), response=Run, summary="Show a run")
 def run(request: ApiRequest, run_id: int) -> JsonResponse:
     """A row of the run journal."""
     refuse_other_parameters(request)
-    return JsonResponse(run_dict(journal_run(run=run_id, scope=request.auth.scope)))
+    return JsonResponse(journal_row(run=run_id, scope=request.auth.scope).to_dict())
 
 
 @router.get(
@@ -101,5 +100,4 @@ def run_awards(
         limit=limit,
         scope=request.auth.scope,
     )
-    rows = [row_dict(row) for row in page.rows]
-    return page_response("awards", rows, page.next, of=request.path)
+    return page_response(page.to_dict(), page.next, of=request.path)

@@ -1,44 +1,64 @@
 """The run journal for a reader outside."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from rewards.models import AwardRun
-from rewards.selectors.pages import Page
 from rewards.selectors.runs import RunPlace, run_by_id, runs_page
 from rewards.selectors.scope import Scope
 
-__all__ = ["RunPlace", "journal_page", "journal_run", "run_dict"]
+__all__ = ["JournalPage", "JournalRow", "RunPlace", "journal_page", "journal_row"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """A run. The text of its error is internal, and not part of it."""
+
+    run: AwardRun
+
+    def to_dict(self) -> dict[str, Any]:
+        run = self.run
+        return {
+            "id": run.pk,
+            "kind": run.kind,
+            "cadence": run.cadence,
+            "reference_date": run.reference_date.isoformat(),
+            "attempt": run.attempt,
+            "status": run.status,
+            "trigger": run.trigger,
+            "started_at": run.started_at.isoformat(),
+            "finished_at": run.finished_at and run.finished_at.isoformat(),
+            "hosts_evaluated": run.hosts_evaluated,
+            "hosts_rewarded": run.hosts_rewarded,
+            "hosts_failed": run.hosts_failed,
+            "awards": run.awards,
+            "points": run.points,
+            "by_rule": run.by_rule,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalPage:
+    """Runs, and where the next page begins."""
+
+    rows: Sequence[JournalRow]
+    next: RunPlace | None
+    """None on the last page."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"runs": [row.to_dict() for row in self.rows]}
 
 
 def journal_page(
     *, first: date, last: date, after: RunPlace | None, limit: int, scope: Scope
-) -> Page[AwardRun, RunPlace]:
+) -> JournalPage:
     """Return a page of the runs for reference dates in `first`..`last`, latest date first."""
-    return runs_page(first=first, last=last, after=after, limit=limit, scope=scope)
+    page = runs_page(first=first, last=last, after=after, limit=limit, scope=scope)
+    return JournalPage(rows=[JournalRow(run=run) for run in page.rows], next=page.next)
 
 
-def journal_run(*, run: int, scope: Scope) -> AwardRun:
+def journal_row(*, run: int, scope: Scope) -> JournalRow:
     """Return a run. Raises UnknownRun."""
-    return run_by_id(run=run, scope=scope)
-
-
-def run_dict(run: AwardRun) -> dict[str, Any]:
-    """Return a run as a reader outside sees it: without the text of an error, which is internal."""
-    return {
-        "id": run.pk,
-        "kind": run.kind,
-        "cadence": run.cadence,
-        "reference_date": run.reference_date.isoformat(),
-        "attempt": run.attempt,
-        "status": run.status,
-        "trigger": run.trigger,
-        "started_at": run.started_at.isoformat(),
-        "finished_at": run.finished_at and run.finished_at.isoformat(),
-        "hosts_evaluated": run.hosts_evaluated,
-        "hosts_rewarded": run.hosts_rewarded,
-        "hosts_failed": run.hosts_failed,
-        "awards": run.awards,
-        "points": run.points,
-        "by_rule": run.by_rule,
-    }
+    return JournalRow(run=run_by_id(run=run, scope=scope))

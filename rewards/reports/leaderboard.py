@@ -65,11 +65,25 @@ def leaderboard(*, first: date, last: date, limit: int = MAX_LEADERS) -> list[Le
 class WeekLeaders:
     """Hosts of a week in the order of their points."""
 
+    monday: date
+    is_open: bool
+    """Whether the week has not ended."""
     rows: tuple[LeaderboardRow, ...]
     as_of: datetime | None
     """When the rows were true; None while no run of the week has ended."""
     next: LeaderKey | None
     """Where the next page begins; None on the last page, and for the week that is open."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "week": self.monday.isoformat(),
+            "open": self.is_open,
+            "as_of": self.as_of and self.as_of.isoformat(),
+            "hosts": [
+                {"rank": row.rank, "user_id": row.external_id, "points": row.points}
+                for row in self.rows
+            ],
+        }
 
 
 def week_leaders(
@@ -84,7 +98,7 @@ def week_leaders(
     if monday >= monday_of(business_date(now)):
         recorded = recorded_leaders(monday=monday, scope=scope)
         rows = tuple(_named(recorded.leaders[:limit]))
-        return WeekLeaders(rows=rows, as_of=recorded.as_of, next=None)
+        return WeekLeaders(monday=monday, is_open=True, rows=rows, as_of=recorded.as_of, next=None)
     with query_time_limit(
         milliseconds=LEADERBOARD_TIMEOUT_MS, work_mem="64MB", advice="ask again later"
     ):
@@ -95,7 +109,7 @@ def week_leaders(
         )
         for key, external_id in page.rows
     )
-    return WeekLeaders(rows=rows, as_of=now, next=page.next)
+    return WeekLeaders(monday=monday, is_open=False, rows=rows, as_of=now, next=page.next)
 
 
 def ranking(*, first: date, last: date) -> Iterator[LeaderboardRow]:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from rewards.api.awards import LedgerPage
 from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
-from rewards.reports.ledger import awards_of_host, row_dict
+from rewards.reports.ledger import awards_of_host
 from rewards.selectors.scope import ALL_HOSTS
 from tests.api.conftest import problem_of
 from tests.api.reading import documented, pages
@@ -61,7 +61,7 @@ def test_the_rows_are_those_of_the_report(api, store):
 
     answer = documented(LedgerPage, api.get(ADDRESS).json())
 
-    assert answer == {"awards": [row_dict(row) for row in report.rows], "next": None}
+    assert answer == report.to_dict() | {"next": None}
     assert places(answer["awards"]) == [
         ("2026-11-16", "DAILY_LOGIN"),
         ("2026-11-16", "DAILY_AUDIO_CALL_TARGET"),

@@ -181,7 +181,7 @@ PLACE = Place(TODAY, "ana/\x1b[1m", 2**60)
 
 
 def cursor_of(place, of="a list"):
-    return json.loads(page_response("rows", [], place, of=of).content)["next"]
+    return json.loads(page_response({}, place, of=of).content)["next"]
 
 
 def test_a_cursor_leads_back_to_its_place():

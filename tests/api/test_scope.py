@@ -17,9 +17,6 @@ WITHOUT_SCOPE = {
     "rewards.selectors.database": {"pending_migrations"},
     "rewards.selectors.time_zone": {"business_date", "business_time_zone"},
     "rewards.selectors.api_clients": {"key_of_text"},
-    # They render what was read.
-    "rewards.reports.ledger": {"row_dict"},
-    "rewards.reports.journal": {"run_dict"},
 }
 
 
@@ -71,7 +68,7 @@ def test_the_api_reads_by_these_functions():
         "awards_of_run",
         "explain_host",
         "journal_page",
-        "journal_run",
+        "journal_row",
         "progress",
         "week_leaders",
     }

@@ -7,7 +7,7 @@ import pytest
 from rewards.engine.business_days import ONE_DAY
 from rewards.exceptions import UnknownRun
 from rewards.models import AwardRun
-from rewards.reports.journal import RunPlace, journal_page, journal_run, run_dict
+from rewards.reports.journal import JournalRow, RunPlace, journal_page, journal_row
 from rewards.selectors.scope import ALL_HOSTS
 from tests.factories import A_MONDAY, AwardRunFactory
 
@@ -23,10 +23,11 @@ def test_a_page_of_the_journal():
             first=A_MONDAY, last=A_MONDAY, scope=ALL_HOSTS, **{"after": None, "limit": 1} | kwargs
         )
 
-    assert page().rows == [second]
+    assert page().rows == [JournalRow(run=second)]
     assert page().next == RunPlace(A_MONDAY, "daily", 2)
-    assert page(after=page().next).rows == [first]
+    assert page(after=page().next).rows == [JournalRow(run=first)]
     assert page(limit=2).next is None
+    assert page().to_dict() == {"runs": [JournalRow(run=second).to_dict()]}
 
 
 def test_a_run_is_shown_without_the_text_of_its_error():
@@ -42,7 +43,7 @@ def test_a_run_is_shown_without_the_text_of_its_error():
         error="DETAIL: Key (user_id)=(5) ...",
     )
 
-    assert run_dict(journal_run(run=run.pk, scope=ALL_HOSTS)) == {
+    assert journal_row(run=run.pk, scope=ALL_HOSTS).to_dict() == {
         "id": run.pk,
         "kind": "award",
         "cadence": "daily",
@@ -64,9 +65,9 @@ def test_a_run_is_shown_without_the_text_of_its_error():
 def test_an_open_run_has_no_end():
     run = AwardRun(reference_date=A_MONDAY, started_at=datetime(2026, 11, 17, tzinfo=UTC))
 
-    assert run_dict(run)["finished_at"] is None
+    assert JournalRow(run=run).to_dict()["finished_at"] is None
 
 
 def test_an_unknown_run():
     with pytest.raises(UnknownRun):
-        journal_run(run=7, scope=ALL_HOSTS)
+        journal_row(run=7, scope=ALL_HOSTS)

@@ -138,13 +138,22 @@ def test_the_open_week_shows_its_recorded_leaders(hosts):
 
     for now in (NOW - 8 * ONE_DAY, NOW - 2 * ONE_DAY):  # its Monday and its Sunday
         assert week(now=now) == WeekLeaders(
-            rows=(row(1, bea, 9), row(2, ada, 8)), as_of=recorded_at, next=None
+            monday=A_MONDAY,
+            is_open=True,
+            rows=(row(1, bea, 9), row(2, ada, 8)),
+            as_of=recorded_at,
+            next=None,
         )
         assert week(now=now, limit=1).rows == (row(1, bea, 9),)
 
 
 def test_an_open_week_without_a_run_has_no_leaders():
-    assert week(now=NOW - 7 * ONE_DAY) == WeekLeaders(rows=(), as_of=None, next=None)
+    assert week(now=NOW - 7 * ONE_DAY).to_dict() == {
+        "week": "2026-11-16",
+        "open": True,
+        "as_of": None,
+        "hosts": [],
+    }
 
 
 def test_a_week_that_has_ended_has_every_host_by_rank(hosts):
@@ -154,13 +163,22 @@ def test_a_week_that_has_ended_has_every_host_by_rank(hosts):
     place = LeaderKey(points=30, user_id=bea.pk, rank=2)
 
     assert week(now=end) == WeekLeaders(
-        rows=(row(1, cleo, 50), row(2, bea, 30), row(3, ada, 10)), as_of=end, next=None
+        monday=A_MONDAY,
+        is_open=False,
+        rows=(row(1, cleo, 50), row(2, bea, 30), row(3, ada, 10)),
+        as_of=end,
+        next=None,
     )
-    assert week(limit=2, now=end) == WeekLeaders(
-        rows=(row(1, cleo, 50), row(2, bea, 30)), as_of=end, next=place
-    )
+    assert week(limit=2).rows == (row(1, cleo, 50), row(2, bea, 30))
+    assert week(limit=2).next == place
     assert week(after=place).rows == (row(3, ada, 10),)
     assert list(week().rows) == list(ranking(first=A_MONDAY, last=A_SUNDAY))
+    assert week(limit=1).to_dict() == {
+        "week": "2026-11-16",
+        "open": False,
+        "as_of": NOW.isoformat(),
+        "hosts": [{"rank": 1, "user_id": "cleo", "points": 50}],
+    }
 
 
 def test_a_week_that_has_ended_has_a_time_limit(hosts, monkeypatch):

@@ -9,7 +9,7 @@ from rewards.choices import ADJUSTMENT
 from rewards.exceptions import QueryTimedOut, UnknownHost, UnknownRun
 from rewards.models import ScoreHistory
 from rewards.reports import ledger as module
-from rewards.reports.ledger import awards_of_host, awards_of_run, row_dict
+from rewards.reports.ledger import awards_of_host, awards_of_run
 from rewards.selectors.scope import ALL_HOSTS
 from tests.factories import A_MONDAY, AwardRunFactory, HostFactory, ScoreHistoryFactory
 
@@ -69,18 +69,20 @@ def test_a_row_names_host_evidence_and_run():
     award = ScoreHistoryFactory(user=HostFactory(external_id="ana"), points=7, measured=5)
     (row,) = of_host("ana").rows
 
-    assert row_dict(row) == {
-        "kind": "award",
-        "user_id": "ana",
-        "rule_type": "DAILY_LOGIN",
-        "reference_date": "2026-11-16",
-        "entry": 0,
-        "points": 7,
-        "measured": 5,
-        "threshold": 1,
-        "run": award.run.pk,
-        "written_at": row.created_at.isoformat(),
-    }
+    assert of_host("ana").to_dict()["awards"] == [
+        {
+            "kind": "award",
+            "user_id": "ana",
+            "rule_type": "DAILY_LOGIN",
+            "reference_date": "2026-11-16",
+            "entry": 0,
+            "points": 7,
+            "measured": 5,
+            "threshold": 1,
+            "run": award.run.pk,
+            "written_at": row.created_at.isoformat(),
+        }
+    ]
 
 
 def test_an_adjustment_names_no_rule():
@@ -92,15 +94,17 @@ def test_an_adjustment_names_no_rule():
     )
     (row,) = of_host("ana").rows
 
-    assert row_dict(row) == {
-        "kind": "adjustment",
-        "user_id": "ana",
-        "rule_type": None,
-        "reference_date": "2026-11-16",
-        "entry": 0,
-        "points": -5,
-        "measured": None,
-        "threshold": None,
-        "run": None,
-        "written_at": row.created_at.isoformat(),
-    }
+    assert of_host("ana").to_dict()["awards"] == [
+        {
+            "kind": "adjustment",
+            "user_id": "ana",
+            "rule_type": None,
+            "reference_date": "2026-11-16",
+            "entry": 0,
+            "points": -5,
+            "measured": None,
+            "threshold": None,
+            "run": None,
+            "written_at": row.created_at.isoformat(),
+        }
+    ]
