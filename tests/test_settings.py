@@ -53,6 +53,14 @@ def test_with_a_database_url_it_is_production(settings_of):
     assert settings["USE_TZ"] is True
 
 
+@pytest.mark.parametrize(("value", "is_prepared"), [(None, True), ("true", True), ("false", False)])
+def test_statements_are_prepared_unless_the_pooler_cannot(value, is_prepared, settings_of):
+    options = settings_of(**PRODUCTION, DATABASE_PREPARE=value)["DATABASES"]["default"]["OPTIONS"]
+
+    # psycopg prepares nothing with None, and by itself only after so many executions.
+    assert options["prepare_threshold"] == (2**31 if is_prepared else None)
+
+
 @pytest.mark.parametrize(
     ("environment", "message"),
     [

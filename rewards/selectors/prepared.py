@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 
 class _PreparingCursor(psycopg.Cursor[tuple[Any, ...]]):
@@ -17,9 +17,33 @@ class _PreparingCursor(psycopg.Cursor[tuple[Any, ...]]):
 def fetch_prepared(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Execute a statement on Django's connection and return its rows; none if it returns none.
 
-    The server plans it once for a connection, unless DATABASE_PREPARE is off.
+    The server plans it once for a connection, unless DATABASE_PREPARE is off. Outside of a
+    transaction only for statements that write nothing: one that finds a connection of an earlier
+    request broken is executed again on a new one.
     """
-    connection.close_if_health_check_failed()
+    if connection.in_atomic_block or not _is_unchecked():
+        return _fetch(sql, parameters)
+    # Django would ask whether the connection works, with a statement of its own. This one can tell.
+    connection.health_check_done = True  # type: ignore[attr-defined]  # missing in the stubs
+    try:
+        return _fetch(sql, parameters)
+    except (OperationalError, InterfaceError):
+        if connection.is_usable():
+            raise
+        connection.close()
+        return _fetch(sql, parameters)
+
+
+def _is_unchecked() -> bool:
+    """Return whether the connection was kept from an earlier request, and not used since."""
+    return (
+        connection.connection is not None
+        and connection.health_check_enabled  # type: ignore[attr-defined]  # missing in the stubs
+        and not connection.health_check_done  # type: ignore[attr-defined]  # missing in the stubs
+    )
+
+
+def _fetch(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     connection.ensure_connection()
     cursor = _PreparingCursor(connection.connection)
     # Django's own wrapper around it translates errors and knows the tests' hooks.

@@ -128,6 +128,28 @@ def test_a_call_counts_from_the_minimum_length_on(do_import, settings):
     assert daily_activity() == [("u1", A_MONDAY, 1, 1, 10, 1, 10)]
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("a.csv", [HEADER.removesuffix(",duration_seconds"), *(row("e1")[:-2], row("e2")[:-2])]),
+        ("a.csv", [HEADER, row("e1")[:-1], row("e2", seconds="")]),
+        (
+            "a.jsonl",
+            [
+                json.dumps(dict(zip(COLUMNS, row(event_id).split(",")[:4], strict=False)))
+                for event_id in ("e1", "e2")
+            ],
+        ),
+    ],
+)
+def test_logins_are_imported_without_durations(name, lines, do_import):
+    report = do_import(*lines, name=name, header="")
+
+    assert counts(report) == (2, 0, 0, 0)
+    assert daily_activity() == [("u1", A_MONDAY, 2, 0, 0, 0, 0)]
+    assert counts(do_import(row("e1"), row("e2"))) == (0, 2, 0, 0)
+
+
 def test_a_second_import_finds_only_duplicates(do_import):
     lines = [row("e1"), row("e2", kind="audio_call", seconds=60)]
     do_import(*lines)
