@@ -11,9 +11,9 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from rewards.admin.formatting import format_number, format_week
+from rewards.admin.formatting import format_datetime, format_number, format_week
 from rewards.admin.ledger.leaderboard import cells, week_query
-from rewards.admin.runs.journal import STATE_COLOURS
+from rewards.admin.runs.journal import STATE_COLOURS, live_text
 from rewards.choices import Cadence, RuleType
 from rewards.engine.business_days import (
     ONE_WEEK,
@@ -26,7 +26,7 @@ from rewards.engine.periods import Period
 from rewards.models import AwardRun, DailyActivity, RewardRule
 from rewards.reports.leaderboard import leaderboard
 from rewards.reports.status import health
-from rewards.selectors.runs import latest_evaluated_day, run_totals
+from rewards.selectors.runs import latest_evaluated_day, open_live_runs, run_totals
 from rewards.selectors.time_zone import business_time_zone
 from rewards.selectors.totals import DayTotal, totals_by_day
 from rewards.wording import count
@@ -64,21 +64,22 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             ("Awards a day", _chart(totals, first_day, day, "awards")),
         ],
         "by_day": _table(totals),
+        "live": [live_text(run) for run in open_live_runs()],
         "leaders": [
-            {
-                "title": title,
-                "week": format_week(first),
-                "query": week_query(first),
-                "rows": [
-                    cells(row)
-                    for row in leaderboard(first=first, last=sunday_of(first), limit=LEADERS)
-                ],
-            }
-            for title, first in (
-                ("Top hosts of the latest week", monday),
-                ("Top hosts of the week before", monday - ONE_WEEK),
-            )
+            _leaders("Top hosts of the latest week", monday),
+            _leaders("Top hosts of the week before", monday - ONE_WEEK),
         ],
+    }
+
+
+def _leaders(title: str, monday: date) -> dict[str, Any]:
+    found = leaderboard(first=monday, last=sunday_of(monday), limit=LEADERS)
+    return {
+        "title": title,
+        "week": format_week(monday),
+        "as_of": format_datetime(found.as_of),
+        "query": week_query(monday),
+        "rows": [cells(row) for row in found.rows],
     }
 
 

@@ -12,18 +12,18 @@ from rewards.selectors.leaders import (
     LeaderKey,
     UserPoints,
     leaders,
-    leaders_by_journal,
     points_of_hosts,
     ranking_page,
     recorded_leaders,
 )
-from rewards.selectors.scope import Scope
+from rewards.selectors.scope import ALL_HOSTS, Scope
 from rewards.selectors.time_limits import query_time_limit
 from rewards.selectors.time_zone import business_date
 
 __all__ = [
     "MAX_LEADERS",
     "LeaderKey",
+    "Leaderboard",
     "LeaderboardRow",
     "WeekLeaders",
     "leaderboard",
@@ -47,18 +47,27 @@ class LeaderboardRow:
         return asdict(self)
 
 
-def leaderboard(*, first: date, last: date, limit: int = MAX_LEADERS) -> list[LeaderboardRow]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaderboard:
+    """The hosts with the most points, in order."""
+
+    rows: list[LeaderboardRow]
+    as_of: datetime | None
+    """When a run has recorded them; None if they were added up now, or there are none."""
+
+
+def leaderboard(*, first: date, last: date, limit: int = MAX_LEADERS) -> Leaderboard:
     """Return the first `limit` hosts by their points for `first`..`last`, MAX_LEADERS at most.
 
     A whole week is read from the run journal. Other days are added up from the ledger, within
     LEADERBOARD_TIMEOUT_MS. Raises QueryTimedOut.
     """
     if first == monday_of(first) and last == sunday_of(first):
-        found = leaders_by_journal(monday=first)[:limit]
+        found, as_of = recorded_leaders(monday=first, scope=ALL_HOSTS)
     else:
         with query_time_limit(milliseconds=LEADERBOARD_TIMEOUT_MS):
-            found = leaders(first=first, last=last, limit=limit)
-    return _named(found)
+            found, as_of = leaders(first=first, last=last, limit=limit), None
+    return Leaderboard(rows=_named(found[:limit]), as_of=as_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from rewards.choices import RunKind
 from rewards.engine.business_days import sunday_of
 from rewards.models import AwardRun, Score, ScoreHistory
 from rewards.selectors.pages import Page, page_of
-from rewards.selectors.scope import ALL_HOSTS, Scope
+from rewards.selectors.scope import Scope
 
 MAX_LEADERS = 100
 """Hosts that a run records as the leaders of its week."""
@@ -67,11 +67,6 @@ def recorded_leaders(*, monday: date, scope: Scope) -> RecordedLeaders:
     )
     recorded, as_of = run or ([], None)
     return RecordedLeaders([(user, points) for user, points in recorded], as_of)
-
-
-def leaders_by_journal(*, monday: date) -> list[UserPoints]:
-    """Return the leaders of the week of `monday`, in order of points."""
-    return recorded_leaders(monday=monday, scope=ALL_HOSTS).leaders
 
 
 def awarded_hosts(*, first: date, last: date) -> QuerySet[ScoreHistory, int]:

@@ -131,6 +131,12 @@ def latest_evaluated_day() -> date | None:
     return latest
 
 
+def open_live_runs() -> list[AwardRun]:
+    """Return the live runs that have not ended, oldest first."""
+    runs = AwardRun.objects.filter(kind=RunKind.LIVE, finished_at=None)
+    return list(runs.order_by("reference_date"))
+
+
 class OpenRun(NamedTuple):
     """A run that has started and not ended, and its progress."""
 

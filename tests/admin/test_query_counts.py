@@ -25,9 +25,9 @@ NOW = datetime(2026, 11, 17, 12, tzinfo=UTC)
 # Each page reads the session and the user first; then:
 QUERIES = {
     # Latest evaluated day; totals by day and rule; rule, activity, award (do they exist?); totals
-    # of the day; locks, activity, journal, rules (periods); leaders with names, of one week (2)
-    # and of the week before, which has none (1).
-    "index": 15,
+    # of the day; locks, activity, journal, rules (periods); live runs; leaders with names, of one
+    # week (2) and of the week before, which has none (1).
+    "index": 16,
     # Versions with their authors.
     "rewards_rewardrule_changelist": 3,
     # The version; all versions of its type.
@@ -63,8 +63,8 @@ QUERIES = {
     "rewards_score_leaderboard": 6,
     # Latest evaluated day; savepoint, limit, leaders, no limit, savepoint; names.
     "rewards_score_leaderboard?first=2026-11-16&last=2026-11-17": 9,
-    # Locks, activity, journal, rules (periods); open runs; totals of the periods shown.
-    "rewards_awardrun_journal": 8,
+    # Locks, activity, journal, rules (periods); open runs; live runs; totals of the periods shown.
+    "rewards_awardrun_journal": 9,
     # Count, rows.
     "rewards_awardrun_changelist": 4,
     # Run, statuses of its batches, failed batches; the run again, for Django's own view.

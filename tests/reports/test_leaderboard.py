@@ -15,7 +15,7 @@ from rewards.reports.leaderboard import (
     ranking,
     week_leaders,
 )
-from rewards.selectors.leaders import leaders_by_journal
+from rewards.selectors.leaders import recorded_leaders
 from rewards.selectors.scope import ALL_HOSTS
 from tests.awards import award_daily
 from tests.factories import (
@@ -55,12 +55,12 @@ def row(rank, host, points):
 def test_other_days_are_added_up_from_the_ledger(hosts):
     ada, bea, cleo = hosts
 
-    assert leaderboard(first=A_MONDAY, last=A_MONDAY) == [
+    assert leaderboard(first=A_MONDAY, last=A_MONDAY).rows == [
         row(1, bea, 30),
         row(2, ada, 10),  # of equals, the host known for longer
         row(3, cleo, 10),
     ]
-    assert leaderboard(first=A_MONDAY, last=A_MONDAY + ONE_DAY, limit=1) == [row(1, cleo, 50)]
+    assert leaderboard(first=A_MONDAY, last=A_MONDAY + ONE_DAY, limit=1).rows == [row(1, cleo, 50)]
 
 
 def test_a_week_is_read_from_its_last_finished_run(hosts):
@@ -70,9 +70,9 @@ def test_a_week_is_read_from_its_last_finished_run(hosts):
     AwardRunFactory(leaders=[[ada.pk, 99]], status="running", finished_at=None)
     AwardRunFactory(reference_date=NEXT_MONDAY, leaders=[[ada.pk, 1]], finished_at=NOW)
 
-    assert leaderboard(first=A_MONDAY, last=A_SUNDAY) == [row(1, bea, 9), row(2, ada, 8)]
-    assert leaderboard(first=A_MONDAY, last=A_SUNDAY, limit=1) == [row(1, bea, 9)]
-    assert leaderboard(first=A_MONDAY - 7 * ONE_DAY, last=A_MONDAY - ONE_DAY) == []
+    assert leaderboard(first=A_MONDAY, last=A_SUNDAY).rows == [row(1, bea, 9), row(2, ada, 8)]
+    assert leaderboard(first=A_MONDAY, last=A_SUNDAY, limit=1).rows == [row(1, bea, 9)]
+    assert leaderboard(first=A_MONDAY - 7 * ONE_DAY, last=A_MONDAY - ONE_DAY).rows == []
 
 
 def test_a_run_records_the_leaders_of_its_week():
@@ -81,7 +81,7 @@ def test_a_run_records_the_leaders_of_its_week():
     DailyActivityFactory(user=ada)
     DailyActivityFactory(user=ada, date=NEXT_MONDAY)
     award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
-    from_scores = leaders_by_journal(monday=A_MONDAY)
+    from_scores = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders
     award_daily(day=NEXT_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
     DailyActivityFactory(user=bea)
 
@@ -89,7 +89,8 @@ def test_a_run_records_the_leaders_of_its_week():
 
     assert from_scores == [(ada.pk, 10)]
     # The scores are of the next week by now, so that the ledger was added up.
-    assert leaders_by_journal(monday=A_MONDAY) == [(ada.pk, 10), (bea.pk, 10)]
+    recorded = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders
+    assert recorded == [(ada.pk, 10), (bea.pk, 10)]
 
 
 def test_other_days_have_a_time_limit(hosts, monkeypatch):

@@ -9,7 +9,6 @@ from rewards.selectors.leaders import (
     LeaderKey,
     awarded_hosts,
     leaders,
-    leaders_by_journal,
     leaders_of_week,
     points_of_hosts,
     ranking_page,
@@ -100,7 +99,7 @@ def test_leaders_of_a_week_without_scores_come_from_the_ledger(hosts):
     assert leaders_of_week(monday=A_MONDAY, limit=1) == [(hosts[1].pk, 30)]
 
 
-def test_leaders_by_journal_are_those_of_the_last_finished_run():
+def test_recorded_leaders_are_those_of_the_last_finished_run():
     """Of equal ends, the run with the greater id."""
     finished = datetime(2026, 11, 23, tzinfo=UTC)
     for day, leader, kwargs in [
@@ -113,18 +112,18 @@ def test_leaders_by_journal_are_those_of_the_last_finished_run():
     ]:
         AwardRunFactory(reference_date=day, leaders=[[leader, 10]], **kwargs)
 
-    assert leaders_by_journal(monday=A_MONDAY) == [(3, 10)]
+    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders == [(3, 10)]
 
 
 @pytest.mark.parametrize("day", [A_MONDAY, SUNDAY])
-def test_leaders_by_journal_of_the_first_and_last_day(day):
+def test_recorded_leaders_of_the_first_and_last_day(day):
     AwardRunFactory(reference_date=day, leaders=[[1, 10]])
 
-    assert leaders_by_journal(monday=A_MONDAY) == [(1, 10)]
+    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders == [(1, 10)]
 
 
-def test_a_week_without_runs_has_no_leaders_by_journal():
-    assert leaders_by_journal(monday=A_MONDAY) == []
+def test_a_week_without_runs_has_no_recorded_leaders():
+    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders == []
 
 
 def test_recorded_leaders_say_when_they_were_recorded():

@@ -10,9 +10,10 @@ from rewards.exceptions import InvalidStartDate
 from rewards.models import AwardRun, RewardRule
 from rewards.reports.verify.verification import verify_ledger
 from rewards.selectors.hosts import last_runs
-from rewards.selectors.leaders import leaders_by_journal
+from rewards.selectors.leaders import recorded_leaders
 from rewards.selectors.periods import period_statuses
 from rewards.selectors.runs import latest_evaluated_day, run_totals
+from rewards.selectors.scope import ALL_HOSTS
 from rewards.selectors.totals import totals_by_day
 from rewards.services.rules import set_rule
 from tests import awards
@@ -69,8 +70,8 @@ def test_no_page_takes_it_for_the_run_of_the_day(other_run):
     assert latest_evaluated_day() is None
     assert run_totals(first=A_MONDAY, last=A_MONDAY) == {}
     assert last_runs(periods=[MONDAY]) == {}
-    is_live = other_run.kind == RunKind.LIVE
-    assert leaders_by_journal(monday=A_MONDAY) == ([(1, 999)] if is_live else [])
+    recorded = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders
+    assert recorded == ([(1, 999)] if other_run.kind == RunKind.LIVE else [])
 
 
 def test_its_awards_count_in_the_totals(other_run):

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -18,7 +19,7 @@ from rewards.admin.formatting import (
     format_week,
     link,
 )
-from rewards.choices import Cadence
+from rewards.choices import Cadence, RunKind
 from rewards.engine.business_days import (
     FIRST_DAY,
     LAST_DAY,
@@ -218,6 +219,8 @@ def _month_row(
 def _award_link(award: ScoreHistory) -> SafeString:
     is_weekly = award.cadence == Cadence.WEEKLY
     text = f"{'week: ' if is_weekly else ''}{format_evidence(award).replace('completed ', '')}"
+    if award.run is not None and award.run.kind == RunKind.LIVE:
+        text += f", live at {timezone.localtime(award.created_at):%H:%M}"
     return link(text, "rewards_scorehistory_change", award.pk)
 
 

@@ -14,7 +14,7 @@ from import_export.widgets import IntegerWidget
 
 from rewards.admin.export import export_limit_error, streamed_export
 from rewards.admin.fields import DayField, DayInput
-from rewards.admin.formatting import business_today, format_number, host_link
+from rewards.admin.formatting import business_today, format_datetime, format_number, host_link
 from rewards.admin.host_search import HostSearchAdmin
 from rewards.admin.pages import page, require
 from rewards.engine.business_days import FIRST_MONDAY, ONE_DAY, ONE_WEEK, monday_of, sunday_of
@@ -73,8 +73,10 @@ class LeaderboardAdmin(HostSearchAdmin[Score]):
             days = form.cleaned_data
             context |= days | {"query": f"?{urlencode(days)}"}
             try:
-                rows = [cells(row) for row in leaderboard(**days)]
+                found = leaderboard(**days)
+                rows = [cells(row) for row in found.rows]
                 context["ranking"] = {"headers": ["Rank", "Host", "Points"], "rows": rows}
+                context["as_of"] = format_datetime(found.as_of)
             except QueryTimedOut as error:
                 context["error"] = str(error)
         return page(self, request, "leaderboard.html", title="Leaderboard", **context)

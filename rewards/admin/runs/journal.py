@@ -28,7 +28,7 @@ from rewards.engine.periods import Period, PeriodState, PeriodStatus
 from rewards.exceptions import AlreadyRunning, BadPeriod, QueueUnreachable
 from rewards.models import AwardRun
 from rewards.reports.status import PeriodRow, health, period_rows
-from rewards.selectors.runs import OpenRun, open_runs
+from rewards.selectors.runs import OpenRun, open_live_runs, open_runs
 from rewards.services.awarding.run import RunReport
 from rewards.services.run_requests import RequestOutcome, request_due, request_run
 from rewards.wording import count
@@ -135,6 +135,7 @@ class JournalAdmin(ReadOnlyAdmin[AwardRun]):
             may_start=self.has_start_permission(request),
             due=known.due,
             open_runs=_open_runs(known.ended),
+            live=[live_text(run) for run in open_live_runs()],
             periods=periods,
             rows=[_row(row) for row in period_rows(list(periods.object_list))],
         )
@@ -175,6 +176,17 @@ def _to_the_journal() -> HttpResponseRedirect:
 
 def _name(period: Period) -> str:
     return format_period(period.cadence, period.reference_date)
+
+
+def live_text(run: AwardRun) -> str:
+    """Return what a live run has paid so far."""
+    if run.counted_at is None:
+        return f"Live awards of {run.reference_date}: not added up yet."
+    held = " Held." if run.status == RunStatus.HELD else ""
+    return (
+        f"Live awards of {run.reference_date}: {count(run.awards, 'award')}, "
+        f"{count(run.points, 'point')}, as of {format_datetime(run.counted_at)}.{held}"
+    )
 
 
 def _open_runs(ended: Iterable[PeriodStatus]) -> list[dict[str, Any]]:

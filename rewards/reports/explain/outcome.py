@@ -2,7 +2,7 @@
 
 import enum
 
-from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType, RunStatus
+from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType, RunKind, RunStatus
 from rewards.engine.evaluators import evaluate
 from rewards.models import RewardRule, ScoreHistory, User
 from rewards.reports.explain.host_period import HostPeriod
@@ -39,7 +39,7 @@ def outcome_of(
     period, today = host_period.period, host_period.today
     if award is not None and award.evidence is not None:
         score = _score(rule_type, *award.evidence)
-        return Outcome.AWARDED, f"{score}: paid {count(award.points, 'point')}."
+        return Outcome.AWARDED, f"{score}: paid {_paid(award, host_period)}."
     if not is_eligible(user, day=period.last_day):
         return Outcome.NOT_ACTIVE, _why_ineligible(user, host_period)
     if version is None:
@@ -62,6 +62,13 @@ def outcome_of(
         outcome,
         f"{score}: earned, not paid yet. {reason} pays {count(version.points, 'point')}.",
     )
+
+
+def _paid(award: ScoreHistory, host_period: HostPeriod) -> str:
+    paid = count(award.points, "point")
+    if award.run is None or award.run.kind != RunKind.LIVE:
+        return paid
+    return f"{paid} live at {award.created_at.astimezone(host_period.zone):%H:%M}"
 
 
 def _score(rule_type: RuleType, measured: int, threshold: int) -> str:

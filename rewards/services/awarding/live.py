@@ -21,7 +21,7 @@ from rewards.models import AwardRun
 from rewards.selectors.leaders import MAX_LEADERS, leaders_of_week
 from rewards.selectors.ledger import awarded_types_of_users, counts_of_run
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
-from rewards.selectors.runs import lock_key
+from rewards.selectors.runs import lock_key, open_live_runs
 from rewards.services.awarding.ledger import AwardsByUser, Job, write_awards
 from rewards.services.db_errors import retry_on_conflict
 
@@ -163,7 +163,7 @@ def end_live_run(run: AwardRun) -> None:
 
 def refresh_live_runs() -> None:
     """Add up what live runs have paid so far, so that no page has to."""
-    for run in AwardRun.objects.filter(kind=RunKind.LIVE, finished_at=None):
+    for run in open_live_runs():
         _count(run)
         columns = ("awards", "points", "by_rule", "hosts_rewarded", "leaders", "counted_at")
         AwardRun.objects.filter(pk=run.pk, finished_at=None).update(
