@@ -43,7 +43,7 @@ def _ready() -> JsonResponse:
         return problem("not-ready", "The database cannot be reached.")
     if pending:
         return problem("not-ready", f"The database lacks {count(pending, 'migration')}.")
-    return _answer({"status": "ready", "live_awards": getattr(settings, "REWARDS_LIVE", False)})
+    return _answer({"status": "ready", "live_awards": settings.REWARDS_LIVE})
 
 
 def _answer(body: dict[str, object]) -> JsonResponse:

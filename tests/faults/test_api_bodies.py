@@ -14,8 +14,6 @@ from rewards.models import ActivityEvent
 from tests.factories import ApiKeyFactory, key_text
 from tests.processes import start, wait_until
 
-GIGABYTE = 10**9
-
 MAX_GROWTH_MB = 40
 """Memory of a worker while it refuses a body of a gigabyte; a request takes a few."""
 
