@@ -10,6 +10,8 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from rewards.api.events import MAX_EVENTS
 from rewards.api.json_body import MAX_BODY_BYTES
@@ -25,11 +27,16 @@ from tests.factories import (
     StaffFactory,
     key_text,
 )
+from tests.services.activity.test_fuzz import damaged, json_objects
 
 pytestmark = pytest.mark.django_db
 
 ADDRESS = "/api/v1/events"
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
+
+
+def as_body(text):
+    return f'{{"events": [{text}]}}'.encode()
 
 
 @pytest.fixture(autouse=True)
@@ -257,6 +264,23 @@ def test_a_parameter_of_the_address_is_refused(api, host):
 
 def test_events_are_not_read(api):
     problem_of(api.get(ADDRESS), 405, "method-not-allowed")
+
+
+@settings(
+    max_examples=max(60, settings().max_examples),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(body=st.binary(max_size=200) | damaged(json_objects().map(as_body)))
+def test_any_body_is_served_or_refused(body, api):
+    response = post(api, body)
+
+    if response.status_code == 200:
+        answer = response.json()
+        assert answer["stored"] + answer["duplicates"] + len(answer["problems"]) >= 1
+    else:
+        # The test client sends no content type without a body.
+        assert response.status_code in ({400, 422} if body else {415}), response.content
+        assert response.json()["detail"].endswith(".")
 
 
 # --- Who may ----------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """An import of any bytes ends with counts that add up, or with one sentence."""
 
+import csv
 import gzip
 import json
 import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import transaction
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 from rewards.exceptions import BadFile
 from rewards.models import ActivityEvent, DailyActivity
 from rewards.services.activity import importing
+from rewards.services.activity.cells import BadRow, parse_json
 from rewards.services.activity.reading import COLUMNS
+from rewards.services.activity.rows import RowParser
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 
@@ -73,16 +77,22 @@ json_values = (
 
 
 @st.composite
+def json_objects(draw):
+    """The values of a row, some of them odd, with another key or without one."""
+    cells = draw(rows())
+    values = dict(zip(COLUMNS, cells, strict=True))
+    if cells[4].isascii() and cells[4].isdigit() and len(cells[4]) < 4_000:
+        values["duration_seconds"] = int(cells[4])
+    if draw(st.integers(0, 3)) == 0:
+        values[draw(st.sampled_from([*COLUMNS, "more"]))] = draw(json_values)
+    if draw(st.integers(0, 3)) == 0:
+        del values[draw(st.sampled_from(COLUMNS))]
+    return json.dumps(values)
+
+
+@st.composite
 def json_files(draw):
-    """JSON objects, some with odd values or another key."""
-    lines = ["{}"]
-    for cells in draw(st.lists(rows(), max_size=8)):
-        values = dict(zip(COLUMNS, cells, strict=True))
-        if cells[4].isascii() and cells[4].isdigit() and len(cells[4]) < 4_000:
-            values["duration_seconds"] = int(cells[4])
-        if draw(st.integers(0, 3)) == 0:
-            values[draw(st.sampled_from([*COLUMNS, "more"]))] = draw(json_values)
-        lines.append(json.dumps(values))
+    lines = ["{}", *draw(st.lists(json_objects(), max_size=8))]
     return draw(ends).join(lines).encode()
 
 
@@ -168,6 +178,25 @@ def test_any_rows_of_csv(data):
 @given(data=json_files())
 def test_any_lines_of_json(data):
     check_import(data, "a.jsonl")
+
+
+@fuzzed
+@given(text=json_objects() | json_values.map(json.dumps))
+def test_any_event_of_a_request_is_checked_as_a_line(text):
+    parser = RowParser(columns=None, zone=ZoneInfo("UTC"), now=NOW)
+    chunk = parser.parse([text.encode()], first_line=1)
+
+    rejected = [(found.category, found.reason) for found in chunk.rejected]
+    accepted = list(csv.reader(row.decode() for row in chunk.rows))
+    event("rejected" if rejected else "accepted")
+
+    try:
+        checked = parser.check(parse_json(text), position=1)
+    except BadRow as bad:
+        found = [(bad.category, bad.reason)], []
+    else:
+        found = [], [list(map(str, checked))]
+    assert found == (rejected, accepted)
 
 
 @pytest.mark.django_db
