@@ -117,8 +117,8 @@ def _time_on_server(
             cursor.execute(
                 """
                 INSERT INTO rewards_awardrun
-                    (cadence, reference_date, attempt, trigger, status, started_at, finished_at)
-                VALUES ('daily', %s, 1, 'command', 'done', now(), now())
+                    (cadence, reference_date, attempt, trigger, status, started_at)
+                VALUES ('daily', %s, 1, 'command', 'running', now())
                 RETURNING id
                 """,
                 [day],
@@ -127,7 +127,8 @@ def _time_on_server(
             write(cursor, run)
             cursor.execute(
                 """
-                UPDATE rewards_awardrun SET (awards, points) = (
+                UPDATE rewards_awardrun
+                SET status = 'done', finished_at = now(), (awards, points) = (
                     SELECT count(*), coalesce(sum(points), 0) FROM rewards_scorehistory
                     WHERE reference_date = %s AND run_id = rewards_awardrun.id
                 ) WHERE id = %s

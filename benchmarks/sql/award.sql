@@ -23,7 +23,7 @@ WITH rule AS MATERIALIZED (
         AND rule.is_active AND fact.measured >= rule.threshold
     WHERE activity.date = %(day)s
     ORDER BY activity.user_id
-    ON CONFLICT (reference_date, user_id, rule_type) DO NOTHING
+    ON CONFLICT (reference_date, user_id, rule_type, entry) DO NOTHING
     RETURNING user_id, points
 )
 UPDATE rewards_score AS score SET
