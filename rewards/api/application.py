@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from csp.constants import SELF
 from csp.utils import build_policy
 from django.http import HttpResponse
 from ninja import NinjaAPI
@@ -41,12 +42,14 @@ class RewardsAPI(NinjaAPI):
 
 
 def _with_policy(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let a page of the documentation carry the content security policy in every process."""
+    """Let the documentation carry the content security policy, also without the middleware."""
+    # Its style sheet has icons as data; its script needs no eval, unlike the theme of the admin.
+    policy = {"script-src": [SELF], "img-src": [SELF, "data:"]}
 
     @functools.wraps(view)
     def with_policy(*args: Any, **kwargs: Any) -> HttpResponse:
         response = view(*args, **kwargs)
-        response.headers["Content-Security-Policy"] = build_policy()
+        response.headers["Content-Security-Policy"] = build_policy(replace=policy)
         return response
 
     return with_policy

@@ -95,4 +95,5 @@ def test_the_pages_carry_the_policy_without_middleware(address, settings):
     policy = Client().get(address).headers["Content-Security-Policy"]
 
     assert "default-src 'none'" in policy
+    assert "unsafe-eval" not in policy
     assert "frame-ancestors 'none'" in policy

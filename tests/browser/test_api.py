@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from rewards.api.application import api
 from rewards.selectors.api_clients import key_of_text
 from tests.browser.conftest import TUESDAY
 
@@ -15,6 +16,12 @@ def test_the_documentation_shows_every_operation(page, live_server):
     # A blocked script or a request to another host fails in the fixture of all browser tests.
     expect(page.get_by_role("heading", name="Rewards")).to_be_visible()
     page.wait_for_load_state("networkidle")
+    summaries = page.locator(".opblock-summary-control")
+    assert summaries.count() == sum(map(len, api.get_openapi_schema()["paths"].values()))
+    summaries.first.click()
+    expect(page.get_by_role("button", name="Try it out")).to_be_visible()
+    page.locator(".btn.authorize").click()
+    expect(page.get_by_text("A key of the client")).to_be_visible()
 
 
 @pytest.mark.usefixtures("hosts")

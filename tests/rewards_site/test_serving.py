@@ -15,10 +15,13 @@ import django, json
 django.setup()
 from django.conf import settings
 from django.test import Client
-client = Client(raise_request_exception=False, headers={"host": "rewards.example"})
+key = "Bearer rwd_aaaaaaaa_" + "s" * 43
+client = Client(
+    raise_request_exception=False, headers={"host": "rewards.example", "authorization": key}
+)
 answers = {}
 for address in ["/", "/admin/login/", "/api/v1/openapi.json", "/api/v1/docs", "/api/v1/none",
-                "/api/none", "/none", "/livez", "/admin"]:
+                "/api/none", "/none", "/livez", "/readyz", "/admin", "/api/v1/runs"]:
     answer = client.get(address, secure=True)
     answers[address] = [answer.status_code, answer.headers.get("Content-Type", ""),
                         sorted(answer.cookies), "Content-Security-Policy" in answer.headers]
@@ -76,6 +79,14 @@ def test_by_default_a_process_serves_both():
     assert answers["/admin/login/"][0] == 200
     assert answers["/api/v1/none"][:2] == [404, PROBLEM]
     assert answers["/none"][:2] == [404, HTML]
+
+
+def test_an_absent_database_is_busy_and_not_ready():
+    answers = served_by("api")["answers"]  # no database listens at the address of these settings
+
+    assert answers["/api/v1/runs"][:2] == [503, PROBLEM]
+    assert answers["/readyz"][:2] == [503, PROBLEM]
+    assert answers["/livez"][0] == 200
 
 
 @pytest.mark.parametrize("serve", ["all", "admin", "api"])
