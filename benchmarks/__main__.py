@@ -19,6 +19,7 @@ from benchmarks import (
     history,
     ingest,
     report,
+    requests,
     scaling,
     server,
     statement_counts,
@@ -36,6 +37,7 @@ PARTS = {
     "scaling": scaling.measure,
     "pages": admin_pages.measure,
     "api": api.measure,
+    "requests": requests.measure,
 }
 
 RESULTS = Path(__file__).parent / "results"

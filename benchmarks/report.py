@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import scaling
+from benchmarks.requests import ANCHOR
 from benchmarks.server import DURABLE
 
 Results = dict[str, Any]
@@ -13,6 +14,14 @@ Results = dict[str, Any]
 def _seconds(part: str, variant: str, baseline: str) -> Callable[[Results], float]:
     def ratio(results: Results) -> float:
         variants = results[part]["variants"]
+        return float(variants[variant]["median"] / variants[baseline]["median"])
+
+    return ratio
+
+
+def _per_event(variant: str, baseline: str) -> Callable[[Results], float]:
+    def ratio(results: Results) -> float:
+        variants = results["requests"]["variants"]
         return float(variants[variant]["median"] / variants[baseline]["median"])
 
     return ratio
@@ -62,6 +71,12 @@ TARGETS: list[tuple[str, str, float, Callable[[Results], float]]] = [
         _seconds("daily", "ours, 2 workers", "hand-written SQL"),
     ),
     ("second run of the day / first", "<=", 0.15, _seconds("daily", "ours, second run", "ours")),
+    (
+        "run of a day that was paid live / first run",
+        "<=",
+        0.15,
+        _seconds("daily", "ours, all paid live", "ours"),
+    ),
     (
         "one query per host and rule / ours, per award",
         ">=",
@@ -116,6 +131,18 @@ TARGETS: list[tuple[str, str, float, Callable[[Results], float]]] = [
         "<=",
         1.2,
         lambda results: float(results["api"]["reads"]["host"]["ratio"]),
+    ),
+    *(
+        (f"{variant} / {baseline}, CPU", "<=", target, _per_event(variant, baseline))
+        for variant, baseline, target in (
+            ("1 event, live awards", ANCHOR, 3.5),
+            ("100 events, live awards", ANCHOR, 0.15),
+            ("1,000 events, live awards", ANCHOR, 0.12),
+            ("1 event, live awards", "FastAPI that inserts one row", 4.5),
+            ("1,000 events, live awards", "import_activity", 2.0),
+            ("1 event, live awards", "1 event, no live awards", 1.35),
+            ("100 events, live awards", "100 events, no live awards", 1.15),
+        )
     ),
 ]
 
@@ -227,6 +254,17 @@ def _reads(results: Results) -> list[str]:
     return lines
 
 
+def _requests(results: Results) -> list[str]:
+    return [
+        "| variant | µs of CPU per event |",
+        "|---|---:|",
+        *(
+            f"| {variant} | {row['median']:,.0f} |"
+            for variant, row in results["requests"]["variants"].items()
+        ),
+    ]
+
+
 def _costs(results: Results) -> list[str]:
     model = scaling.model_of(results)
     micro = 1_000_000
@@ -294,6 +332,7 @@ TABLES: dict[str, tuple[set[str], Callable[[Results], list[str]]]] = {
     "others": ({"history", "weekly", "ingest", "verification"}, _others),
     "pages": ({"pages"}, _pages),
     "reads": ({"api"}, _reads),
+    "requests": ({"requests"}, _requests),
     "costs": ({"scaling"}, _costs),
     "bytes": ({"scaling"}, _sizes),
     "points": ({"scaling"}, _points),

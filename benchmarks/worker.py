@@ -18,6 +18,7 @@ import django
 
 from benchmarks.admin_pages import open_pages
 from benchmarks.api import read_over_http
+from benchmarks.requests import create_key
 
 
 def peak_memory() -> int:
@@ -158,6 +159,7 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "maps_and_two_writes": maps_and_two_writes,
     "open_pages": open_pages,
     "read_over_http": read_over_http,
+    "create_key": create_key,
 }
 
 
