@@ -638,8 +638,8 @@ BUGS = [
         [
             Change(
                 "rewards/selectors/hosts.py",
-                "for rule_type, day, entry in entries if entry % 2 == 0}",
-                "for rule_type, day, entry in entries}",
+                "GROUP BY rule_type, reference_date HAVING max(entry) %% 2 = 0",
+                "GROUP BY rule_type, reference_date",
             )
         ],
         ["tests/selectors/test_hosts.py"],
@@ -649,8 +649,8 @@ BUGS = [
         [
             Change(
                 "rewards/selectors/hosts.py",
-                'Host.objects.select_related("score")',
-                'Host._base_manager.select_related("score")',
+                "WHERE external_id = %(external_id)s AND is_host",
+                "WHERE external_id = %(external_id)s",
             )
         ],
         ["tests/api/test_hosts.py"],

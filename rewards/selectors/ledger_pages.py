@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from django.db import connection
-
 from rewards.choices import ADJUSTMENT
 from rewards.selectors.pages import Page, page_of
+from rewards.selectors.prepared import fetch_prepared
 from rewards.selectors.scope import Scope
 
 
@@ -119,6 +118,4 @@ def ledger_of_run(
 
 
 def _rows(sql: str, parameters: dict[str, Any]) -> list[LedgerRow]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return [LedgerRow(*row) for row in cursor.fetchall()]
+    return [LedgerRow(*row) for row in fetch_prepared(sql, parameters)]

@@ -1,10 +1,13 @@
 """Prepared statements, for requests: planning would take half of their time in the database."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection
+from django.db.models import Model
+
+M = TypeVar("M", bound=Model)
 
 
 class _PreparingCursor(psycopg.Cursor[tuple[Any, ...]]):
@@ -32,6 +35,14 @@ def fetch_prepared(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, .
             raise
         connection.close()
         return _fetch(sql, parameters)
+
+
+def loaded(model: type[M], columns: Sequence[str], values: Sequence[Any]) -> M:
+    """Return an instance of `model` with the values of these columns; the others are deferred."""
+    of_column = dict(zip(columns, values, strict=True))
+    # Django takes values in the order of the model's fields.
+    names = [field.attname for field in model._meta.concrete_fields if field.attname in of_column]
+    return model.from_db(connection.alias, names, [of_column[name] for name in names])
 
 
 def _is_unchecked() -> bool:

@@ -5,12 +5,21 @@ from collections.abc import Callable, Collection
 from datetime import date
 from operator import attrgetter
 
-from django.db.models import Q
-
 from rewards.choices import RULE_TYPE_SPECS, Cadence, RuleType
 from rewards.engine.periods import Period
 from rewards.engine.values import Rule
 from rewards.models import RewardRule
+from rewards.selectors.prepared import fetch_prepared, loaded
+
+_VERSION_COLUMNS = ("id", "rule_type", "threshold", "points", "is_active", "starts_on")
+
+_OF_PERIODS = """
+    SELECT DISTINCT ON (rule_type) id, rule_type, threshold, points, is_active, starts_on
+    FROM rewards_rewardrule
+    WHERE rule_type = ANY(%(daily)s) AND starts_on <= %(day)s
+    OR rule_type = ANY(%(weekly)s) AND starts_on <= %(sunday)s
+    ORDER BY rule_type, starts_on DESC
+"""
 
 
 def versions_in_force(*, day: date) -> dict[RuleType, RewardRule]:
@@ -23,13 +32,20 @@ def versions_of_periods(*, day: Period, week: Period) -> dict[RuleType, RewardRu
 
     Rule types are those of the day and those of the week. One query.
     """
-    last_days = {Cadence.DAILY: day.last_day, Cadence.WEEKLY: week.last_day}
-    counts = Q()
-    for rule_type, spec in RULE_TYPE_SPECS.items():
-        counts |= Q(rule_type=rule_type, starts_on__lte=last_days[spec.cadence])
-    versions = (
-        RewardRule.objects.filter(counts).order_by("rule_type", "-starts_on").distinct("rule_type")
+    types = {
+        cadence: [t.value for t, spec in RULE_TYPE_SPECS.items() if spec.cadence == cadence]
+        for cadence in Cadence
+    }
+    rows = fetch_prepared(
+        _OF_PERIODS,
+        {
+            "daily": types[Cadence.DAILY],
+            "day": day.last_day,
+            "weekly": types[Cadence.WEEKLY],
+            "sunday": week.last_day,
+        },
     )
+    versions = [loaded(RewardRule, _VERSION_COLUMNS, row) for row in rows]
     return {RuleType(version.rule_type): version for version in versions}
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 from rewards.choices import RuleType, RunTrigger
 from rewards.engine.business_days import ONE_DAY, ONE_WEEK
 from rewards.models import AwardRun, DailyActivity, User
+from rewards.selectors import prepared
 from tests.awards import award_daily
 from tests.factories import A_MONDAY, AwardRunFactory, RewardRuleFactory
 
@@ -110,27 +111,28 @@ def test_each_get_takes_the_same_queries_whatever_the_data(api, monkeypatch):
 # --- Plans ------------------------------------------------------------------------------------
 
 
-def statements(api, address):
-    """Return the queries of a GET."""
-    with CaptureQueriesContext(connection) as queries:
-        assert api.get(f"/api/v1{address}").status_code == 200
-    # Django does not know the text of a prepared statement: that of the key.
-    return [query["sql"] for query in queries if "SELECT" in (query["sql"] or "")]
-
-
 @pytest.mark.django_db
 @pytest.mark.parametrize("address", ["/hosts/h-7", "/hosts/h-7/awards"])
 def test_a_host_is_read_without_reading_others(api, monkeypatch, address):
     """Each query finds its rows by an index, however many hosts there are."""
+    fetch, fetched = prepared._fetch, []
+
+    def record(sql, parameters):
+        fetched.append((sql, parameters))
+        return fetch(sql, parameters)
+
     monkeypatch.setattr(timezone, "now", lambda: NOW)
+    monkeypatch.setattr(prepared, "_fetch", record)
     RewardRuleFactory()
     fill(5_000, A_MONDAY, A_MONDAY + ONE_DAY)
+    assert api.get(f"/api/v1{address}").status_code == 200
+    assert len(fetched) == QUERIES[address]
     tables = ("rewards_user", "rewards_dailyactivity", "rewards_scorehistory", "rewards_score")
     found = set()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-        for sql in statements(api, address):
-            cursor.execute(f"EXPLAIN {sql}")
+        for sql, parameters in fetched:
+            cursor.execute(f"EXPLAIN {sql}", parameters)
             plan = "\n".join(line for (line,) in cursor.fetchall())
             found |= {table for table in tables if f" on {table}" in plan}
             assert not [table for table in tables if f"Seq Scan on {table} " in plan], plan

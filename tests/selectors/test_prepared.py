@@ -3,7 +3,9 @@
 import pytest
 from django.db import DataError, OperationalError, connection, transaction
 
-from rewards.selectors.prepared import fetch_prepared
+from rewards.models import Host
+from rewards.selectors.prepared import fetch_prepared, loaded
+from tests.factories import HostFactory
 from tests.processes import another_session, wait_until
 
 SQL = "SELECT %(number)s::integer + 1, %(names)s::text[]"
@@ -93,3 +95,16 @@ def test_an_error_on_a_working_connection_is_raised_at_once():
         other.execute("SELECT pg_advisory_unlock(1)")
 
     assert connection.connection.info.backend_pid == process
+
+
+@pytest.mark.django_db
+def test_a_row_is_loaded_by_the_names_of_its_columns(django_assert_num_queries):
+    """In any order; what was not read is read when it is asked for."""
+    stored = HostFactory(external_id="ana", first_name="Ana")
+
+    host = loaded(Host, ["external_id", "is_host", "id"], ["ana", True, stored.pk])
+
+    with django_assert_num_queries(0):
+        assert (host.pk, host.external_id, host.is_host) == (stored.pk, "ana", True)
+    with django_assert_num_queries(1):
+        assert host.first_name == "Ana"
