@@ -48,6 +48,7 @@ class State:
     activity: list[tuple[Any, ...]]
     events: list[tuple[Any, ...]]
     rules: list[tuple[Any, ...]]
+    hosts: list[tuple[Any, ...]]
     unfinished: int
     """Runs that are neither done nor followed by a done run of the same period."""
 
@@ -68,6 +69,8 @@ _STATE = [
     FROM rewards_activityevent JOIN rewards_user ON rewards_user.id = user_id ORDER BY 1, 2""",
     """SELECT rule_type, starts_on, threshold, points, is_active
     FROM rewards_rewardrule ORDER BY 1, 2""",
+    """SELECT external_id, is_host, first_name, last_name, left_on
+    FROM rewards_user ORDER BY 1""",
     """SELECT count(*) FROM rewards_awardrun r WHERE status <> 'done' AND NOT EXISTS (
     SELECT 1 FROM rewards_awardrun later WHERE later.status = 'done' AND later.id > r.id
     AND (later.cadence, later.reference_date) = (r.cadence, r.reference_date))""",
@@ -194,10 +197,10 @@ class Database:
 
     def state(self) -> State:
         with self.connect() as connection:
-            ledger, scores, activity, events, rules, [(unfinished,)] = (
+            ledger, scores, activity, events, rules, hosts, [(unfinished,)] = (
                 connection.execute(query).fetchall() for query in _STATE
             )
-        return State(ledger, scores, activity, events, rules, unfinished)
+        return State(ledger, scores, activity, events, rules, hosts, unfinished)
 
     def violations(self, **settings: Any) -> set[str]:
         """Return the names of the invariants that do not hold now."""

@@ -86,6 +86,17 @@ def write_two_chunks(folder: Path) -> Path:
     return _write(folder / "more.csv", [*first, *blank, *second, _row(0, 0, 9, "login", 0)])
 
 
+def write_hosts(folder: Path) -> Path:
+    """Write hosts that are known and new ones, in two chunks of lines."""
+    path = folder / "hosts.csv"
+    known = [f"host-{n},Ada,King,2099-01-0{n + 1}" for n in range(HOSTS)]
+    blank = [""] * (CHUNK_LINES - len(known))
+    new = [f"new-{n},Bea,," for n in range(HOSTS)]
+    header = "user_id,first_name,last_name,left_on"
+    path.write_text("\n".join([header, *known, *blank, *new, "host-0,Ada,Byron,"]))
+    return path
+
+
 def write_logins(folder: Path, logins: list[tuple[str, datetime]]) -> Path:
     """Write one login for each (host, time)."""
     return _write(
@@ -134,6 +145,10 @@ ROLL_OVER = Job(  # a day without activity, in a new week
 IMPORT_ACTIVITY = Job(
     name="import_activity",
     argv=lambda folder: ["import_activity", str(write_two_chunks(folder)), "--create-hosts"],
+)
+IMPORT_HOSTS = Job(
+    name="import_hosts",
+    argv=lambda folder: ["import_hosts", str(write_hosts(folder))],
 )
 AWARD_DUE = Job(  # the last two days and the week
     name="award_due",
@@ -185,6 +200,7 @@ JOBS = [
     AWARD_BATCHES,
     ROLL_OVER,
     IMPORT_ACTIVITY,
+    IMPORT_HOSTS,
     SET_RULE,
     REPAIR_SCORES,
 ]
