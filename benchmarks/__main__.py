@@ -25,6 +25,7 @@ from benchmarks import (
     statement_counts,
     verification,
     weekly,
+    writers,
 )
 
 PARTS = {
@@ -38,6 +39,7 @@ PARTS = {
     "pages": admin_pages.measure,
     "api": api.measure,
     "requests": requests.measure,
+    "writers": writers.measure,
 }
 
 RESULTS = Path(__file__).parent / "results"

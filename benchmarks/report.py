@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 from benchmarks import scaling
@@ -131,6 +132,23 @@ TARGETS: list[tuple[str, str, float, Callable[[Results], float]]] = [
         "<=",
         1.2,
         lambda results: float(results["api"]["reads"]["host"]["ratio"]),
+    ),
+    (
+        "32 writers with totals / without",
+        ">=",
+        0.8,
+        lambda results: (
+            median(results["writers"]["rates"]["with totals"])
+            / median(results["writers"]["rates"]["without totals"])
+        ),
+    ),
+    (
+        "p99 of a live award during a roll-over / undisturbed",
+        "<=",
+        3,
+        lambda results: (
+            median(results["writers"]["roll-over"]) / median(results["writers"]["undisturbed"])
+        ),
     ),
     *(
         (f"{variant} / {baseline}, CPU", "<=", target, _per_event(variant, baseline))

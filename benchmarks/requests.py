@@ -28,6 +28,9 @@ from benchmarks.variants import run_worker
 REQUESTS = {1: 600, 100: 30, 1_000: 6}
 """Requests of a round, by the number of events of each."""
 
+WEB = {"REWARDS_SERVE": "api", "SECURE_SSL_REDIRECT": "false"}
+"""The environment of a web process that serves the API alone."""
+
 ANCHOR = "a bare Django view that inserts one row"
 
 
@@ -43,15 +46,15 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     authorization = {"Authorization": f"Bearer {key}"}
 
     variants: dict[str, tuple[Sequence[str], int, dict[str, str]]] = {
-        ANCHOR: (_gunicorn("benchmarks.bare_view:application()"), 1, {}),
+        ANCHOR: (gunicorn("benchmarks.bare_view:application()"), 1, {}),
         "FastAPI that inserts one row": (_uvicorn("benchmarks.bare_fastapi:app"), 1, {}),
     }
     for size in requests:
         for name, is_live in (("live awards", "true"), ("no live awards", "false")):
             variants[f"{size:,} {'event' if size == 1 else 'events'}, {name}"] = (
-                _gunicorn("rewards_site.wsgi"),
+                gunicorn("rewards_site.wsgi"),
                 size,
-                {"REWARDS_LIVE": is_live, "REWARDS_SERVE": "api", "SECURE_SSL_REDIRECT": "false"},
+                WEB | {"REWARDS_LIVE": is_live},
             )
     taken: dict[str, list[float]] = {}
     for _ in range(rounds):
@@ -75,7 +78,7 @@ def measure(server: Server, *, hosts: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def _gunicorn(application: str) -> list[str]:
+def gunicorn(application: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", application, "--workers", "1", "--threads", "2"]
 
 
@@ -104,7 +107,7 @@ def _cpu_of(
     headers: Mapping[str, str],
 ) -> float:
     """Send the bodies over one connection; return the CPU seconds of all but the first."""
-    with _serving(server.environment(name) | dict(environment), command) as (process, port):
+    with serving(server.environment(name) | dict(environment), command) as (process, port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         before = 0.0
         for number, body in enumerate(bodies):
@@ -120,7 +123,7 @@ def _cpu_of(
 
 
 @contextmanager
-def _serving(
+def serving(
     environment: Mapping[str, str], command: Sequence[str]
 ) -> Iterator[tuple[psutil.Process, int]]:
     with socket.socket() as listener:

@@ -19,6 +19,7 @@ import django
 from benchmarks.admin_pages import open_pages
 from benchmarks.api import read_over_http
 from benchmarks.requests import create_key
+from benchmarks.writers import roll_over, statements_of_a_writer
 
 
 def peak_memory() -> int:
@@ -160,6 +161,8 @@ JOBS: dict[str, Callable[..., dict[str, Any]]] = {
     "open_pages": open_pages,
     "read_over_http": read_over_http,
     "create_key": create_key,
+    "roll_over": roll_over,
+    "statements_of_a_writer": statements_of_a_writer,
 }
 
 

@@ -105,7 +105,7 @@ _STORE = f"WITH {_STORED} SELECT count(*) FROM stored"  # noqa: S608 - constants
 
 # The number of events stored, and for each day and host counted what was added, then what it is
 # now. A join of the last two could be planned for a few rows, as a nested loop over a thousand.
-_STORE_ARRAYS = f"""
+STORE_ARRAYS = f"""
     WITH {_ARRAYS}, {_STORED}
     SELECT NULL::date, NULL::bigint, NULL::text, NULL::date, count(*), NULL::bigint, NULL::bigint
     FROM stored
@@ -250,7 +250,7 @@ def store_events(
     }
     if create_hosts:
         create_hosts_of_ids(external_ids=arrays["external_id"], now=now, lock_timeout=lock_timeout)
-    rows = fetch_prepared(_STORE_ARRAYS, parameters)
+    rows = fetch_prepared(STORE_ARRAYS, parameters)
     (stored,) = (row[4] for row in rows if row[0] is None)
     if stored and not is_recorded:
         record_min_call_seconds()
@@ -265,7 +265,7 @@ def store_events(
 
 
 def _counted_days(rows: Sequence[tuple[Any, ...]]) -> list[CountedDay]:
-    """Return the days of rows of _STORE_ARRAYS, each from one of `added` and one of `counted`."""
+    """Return the days of rows of STORE_ARRAYS, each from one of `added` and one of `counted`."""
     added = {row[:2]: Facts._make([*row[4:], 0]) for row in rows if row[2] is None}
     return [
         CountedDay(
