@@ -6,6 +6,7 @@ without the broker every request is served.
 
 import functools
 import logging
+import re
 import time
 
 from django.conf import settings
@@ -60,9 +61,10 @@ def _count(client: ApiClient) -> int:
 
 @functools.cache
 def _broker(url: str) -> Redis:
-    """Return a client of the broker; Celery writes the address of a socket in its own way."""
+    """Return a client of the broker. Celery writes a socket and TLS in its own way."""
+    url = url.replace("redis+socket://", "unix://", 1).replace("?virtual_host=", "?db=")
     return Redis.from_url(
-        url.replace("redis+socket://", "unix://", 1).replace("?virtual_host=", "?db="),
+        re.sub("(?<=ssl_cert_reqs=)CERT_[A-Z]+", lambda name: name[0][5:].lower(), url),
         socket_connect_timeout=TIMEOUT_SECONDS,
         socket_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), retries=0),

@@ -123,6 +123,15 @@ def test_a_broker_that_is_silent_costs_one_short_wait(settings):
 
 
 @pytest.mark.parametrize(
+    ("written", "read"), [("CERT_NONE", "none"), ("CERT_REQUIRED", "required"), ("none", "none")]
+)
+def test_the_checks_of_tls_are_those_of_celery(written, read):
+    broker = rate_limit._broker(f"rediss://broker.example/0?ssl_cert_reqs={written}")
+
+    assert broker.connection_pool.connection_kwargs["ssl_cert_reqs"] == read
+
+
+@pytest.mark.parametrize(
     ("url", "number"),
     [
         ("redis+socket:///run/valkey/socket", 0),
