@@ -34,7 +34,7 @@ class Leaderboard(Schema):
     week: dt.date = Field(description="The Monday of the week.")
     open: bool = Field(description="Whether the week has not ended.")
     as_of: dt.datetime | None = Field(
-        description="When the ranking was true; null while no run of the open week has ended."
+        description="When the ranking was true; null before the first run of the open week."
     )
     hosts: list[LeaderboardHost]
     next: str | None = Field(description="The cursor of the next page; null on the last page.")

@@ -42,7 +42,12 @@ class Run(Schema):
     trigger: RunTrigger
     started_at: dt.datetime
     finished_at: dt.datetime | None = Field(description="null while the run is open.")
-    hosts_evaluated: int = Field(description="The counts are 0 while the run is open.")
+    counted_at: dt.datetime | None = Field(
+        description="When the counts of a live run were added up last."
+    )
+    hosts_evaluated: int = Field(
+        description="The counts are 0 while the run is open, unless it is live."
+    )
     hosts_rewarded: int
     hosts_failed: int
     awards: int = Field(description="Negative for an undo, as are its points.")

@@ -30,6 +30,7 @@ class JournalRow:
             "trigger": run.trigger,
             "started_at": run.started_at.isoformat(),
             "finished_at": run.finished_at and run.finished_at.isoformat(),
+            "counted_at": run.counted_at and run.counted_at.isoformat(),
             "hosts_evaluated": run.hosts_evaluated,
             "hosts_rewarded": run.hosts_rewarded,
             "hosts_failed": run.hosts_failed,

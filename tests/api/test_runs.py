@@ -116,7 +116,7 @@ def test_the_rows_of_a_run_are_by_host_and_rule_type(api, run):
 @pytest.mark.parametrize("limit", [1, 2, 3, 500])
 def test_pages_of_rows_have_no_gap_or_repeat(api, run, limit):
     rule = RewardRuleFactory(rule_type=RuleType.DAILY_VIDEO_CALL_TARGET)
-    later = AwardRunFactory()
+    later = AwardRunFactory(attempt=99)
     address = f"{ADDRESS}/{run.pk}/awards"
     whole = api.get(address).json()["awards"]
 
@@ -146,7 +146,7 @@ def test_every_row_of_the_ledger_is_of_one_run(api, run):
 
 
 def test_a_cursor_of_another_run_is_refused(api, run):
-    other = AwardRunFactory()
+    other = AwardRunFactory(attempt=99)
     cursor = api.get(f"{ADDRESS}/{run.pk}/awards?limit=1").json()["next"]
 
     problem_of(api.get(f"{ADDRESS}/{other.pk}/awards?cursor={cursor}"), 422, "invalid")

@@ -53,6 +53,7 @@ def test_a_run_is_shown_without_the_text_of_its_error():
         "trigger": "command",
         "started_at": "2026-11-17T00:05:00+00:00",
         "finished_at": "2026-11-17T00:06:00+00:00",
+        "counted_at": None,
         "hosts_evaluated": 5,
         "hosts_rewarded": 3,
         "hosts_failed": 2,
@@ -60,6 +61,16 @@ def test_a_run_is_shown_without_the_text_of_its_error():
         "points": 30,
         "by_rule": {"DAILY_LOGIN": {"awards": 3, "points": 30}},
     }
+
+
+def test_a_live_run_says_when_it_was_counted():
+    counted_at = datetime(2026, 11, 16, 10, 35, tzinfo=UTC)
+    run = AwardRunFactory(kind="live", attempt=0, counted_at=counted_at)
+
+    shown = journal_row(run=run.pk, scope=ALL_HOSTS).to_dict()
+
+    assert (shown["kind"], shown["attempt"]) == ("live", 0)
+    assert shown["counted_at"] == "2026-11-16T10:35:00+00:00"
 
 
 def test_an_open_run_has_no_end():
