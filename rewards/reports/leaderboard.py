@@ -100,9 +100,9 @@ def week_leaders(
 ) -> WeekLeaders:
     """Return the leaders of a week, or a page of all its hosts with awards once it has ended.
 
-    The leaders of the open week, MAX_LEADERS at most, are the first `limit` of those that its
-    runs recorded last. A week that has ended is added up from the ledger, within LEADERBOARD_TIMEOUT_MS.
-    Raises QueryTimedOut.
+    The leaders of the open week, MAX_LEADERS at most, are the first `limit` of those that its runs
+    recorded last. A week that has ended is added up from the ledger, within
+    LEADERBOARD_TIMEOUT_MS. Raises QueryTimedOut.
     """
     if monday >= monday_of(business_date(now)):
         recorded = recorded_leaders(monday=monday, scope=scope)
