@@ -133,7 +133,7 @@ def _store_and_pay(
     """
     day = business_date(now)
     for tries, (is_live, looks_up) in enumerate(_TRIES, start=1):
-        live = live_run_of(day) if is_live else None
+        live = live_run_of(day, lock_timeout=LOCK_TIMEOUT) if is_live else None
         try:
             with transaction.atomic():
                 stored = store_events(

@@ -4,13 +4,14 @@ The live run of a business day is attempt 0 of it. It takes awards until the fir
 day opens, which pays whatever the live run has missed. Nothing depends on live awards.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,7 +24,9 @@ from rewards.selectors.ledger import awarded_types_of_users, counts_of_run
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
 from rewards.selectors.runs import lock_key, open_live_runs
 from rewards.services.awarding.ledger import AwardsByUser, Job, write_awards
-from rewards.services.db_errors import retry_on_conflict
+from rewards.services.db_errors import first_line, is_conflict, retry_on_conflict
+
+logger = logging.getLogger(__name__)
 
 
 class Crossing(NamedTuple):
@@ -49,17 +52,18 @@ Its rule versions never change: set_rule refuses a version for a day with an ope
 """
 
 
-def live_run_of(day: date) -> LiveRun | None:
+def live_run_of(day: date, *, lock_timeout: str) -> LiveRun | None:
     """Return the live run of `day`, today, or None when the day takes no live awards.
 
     The first call of a day opens the run, in a transaction of its own. There is none with
-    REWARDS_LIVE off, without a rule in force, while it is held and after it has ended.
+    REWARDS_LIVE off, without a rule in force, while it is held and after it has ended; nor while
+    another process keeps a lock for longer than `lock_timeout`, as an editor of rules can.
     """
     if not settings.REWARDS_LIVE:
         return None
     kept = _kept.get(_database())
     if kept is None or kept.job.period.reference_date != day:
-        kept = _open(Period(Cadence.DAILY, day))
+        kept = _open(Period(Cadence.DAILY, day), lock_timeout)
         if kept is not None:
             _kept[_database()] = kept
     return kept
@@ -74,25 +78,32 @@ def _database() -> tuple[object, ...]:
     return tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
 
 
-def _open(period: Period) -> LiveRun | None:
+def _open(period: Period, lock_timeout: str) -> LiveRun | None:
     runs = AwardRun.objects.filter(
         cadence=period.cadence, reference_date=period.reference_date
     ).exclude(kind=RunKind.UNDO)
     run = runs.order_by("attempt").first()
     if run is None and active_versions(period=period):
-        run = _new_live_run(period)
+        try:
+            run = _new_live_run(period, lock_timeout)
+        except DatabaseError as error:
+            if not is_conflict(error):
+                raise
+            logger.info("No live run was opened: %s", first_line(error))
     if run is None or run.status != RunStatus.LIVE:
         return None
     return LiveRun(run_id=run.pk, job=Job(period, rules_of_versions(run.rule_versions)))
 
 
-@retry_on_conflict
-def _new_live_run(period: Period) -> AwardRun | None:
+def _new_live_run(period: Period, lock_timeout: str) -> AwardRun | None:
     """Open the live run of `period`, unless an award run works on it or there is no rule."""
     with transaction.atomic(), connection.cursor() as cursor:
         # Held by an award run from before it opens. Released with this transaction.
-        cursor.execute("SELECT pg_try_advisory_xact_lock_shared(%s, %s)", lock_key(period))
-        (is_acquired,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock_shared(%s, %s), set_config('lock_timeout', %s, true)",
+            [*lock_key(period), lock_timeout],
+        )
+        is_acquired, _ = cursor.fetchone()
         if not is_acquired:
             return None
         # A writer of rule versions waits, and then sees this run: services/rules.py.

@@ -1,6 +1,7 @@
 """Live awards: what a request pays, what it leaves to the run of the day, and how a day ends."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +21,7 @@ from rewards.services.awarding import live
 from rewards.services.rules import set_rule
 from tests import awards
 from tests.factories import A_MONDAY, HostFactory, RewardRuleFactory
-from tests.processes import held_by_another
+from tests.processes import another_session, held_by_another
 
 pytestmark = pytest.mark.django_db
 
@@ -404,6 +405,19 @@ def test_the_end_of_a_live_run_counts_what_is_being_paid(login, ana, monkeypatch
     assert the_live_run().awards == 1
     assert len(ledger()) == 1
     assert is_intact()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_request_waits_for_an_editor_of_rules(login, ana, monkeypatch):
+    monkeypatch.setattr(ingest, "LOCK_TIMEOUT", "50ms")
+    with another_session() as editor, editor.transaction():
+        editor.execute("LOCK TABLE rewards_rewardrule IN SHARE ROW EXCLUSIVE MODE")
+        began = time.monotonic()
+        assert send(event("e1")) == []
+        assert time.monotonic() - began < 5
+
+    assert ActivityEvent.objects.count() == 1
+    assert send(event("e2", host="bo"), creates_hosts=True) == [("bo", "DAILY_LOGIN", 1)]
 
 
 @pytest.mark.django_db(transaction=True)
