@@ -144,9 +144,11 @@ class Database:
         via: PgProxy | None = None,
         lock_timeout: str = f"{TIMEOUT_SECONDS}s",
         statement_timeout: str = "0",
+        program: str = "manage.py",
+        clock: str | None = None,
         **settings: Any,
     ) -> Command:
-        """Start a command of manage.py on this database, perhaps through a proxy."""
+        """Start a command of manage.py, or gunicorn, on this database, perhaps through a proxy."""
         server = self.server.parameters
         timeouts = f"-c lock_timeout={lock_timeout} -c statement_timeout={statement_timeout}"
         return self.server.commands.start(
@@ -157,10 +159,12 @@ class Database:
                 "PASSWORD": server["password"],
                 "HOST": str(via.folder) if via else server["host"],
                 "PORT": server["port"],
-                "OPTIONS": {"options": timeouts},
+                "OPTIONS": {"options": timeouts, "prepare_threshold": 2**31},
             },
             settings=settings,
             environment=self._environment(via, settings),
+            program=program,
+            clock=clock,
         )
 
     def _environment(self, via: PgProxy | None, settings: dict[str, Any]) -> dict[str, str]:

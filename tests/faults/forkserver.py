@@ -1,7 +1,7 @@
 """Run the project's commands in processes of their own, without Django's start-up each time.
 
 Run as a program, this is the parent of those processes: it sets Django up, reads requests as lines
-of JSON, and forks. Every child calls `execute_from_command_line`, as manage.py does.
+of JSON, and forks. A child calls `execute_from_command_line`, as manage.py does, or gunicorn.
 """
 
 import io
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -63,20 +64,24 @@ class ForkServer:
         database: dict[str, Any],
         settings: dict[str, Any],
         environment: dict[str, str],
+        program: str = "manage.py",
+        clock: str | None = None,
     ) -> "Command":
-        """Start `manage.py ARGV` on a database, with some settings replaced.
+        """Start `manage.py ARGV`, or `gunicorn ARGV`, on a database, with some settings replaced.
 
-        `environment` says the same to the processes that the command starts in turn.
+        `environment` says the same to the processes that the command starts in turn. `clock` is
+        the time that the process reads, instead of the real one.
         """
         with self._lock:
             self._started += 1
             files = self._folder / f"{self._started}"
         pid = self._request(
             {
-                "argv": ["manage.py", *argv],
+                "argv": [program, *argv],
                 "database": database,
                 "settings": settings,
                 "environment": environment,
+                "clock": clock,
                 "files": str(files),
             }
         )
@@ -154,11 +159,13 @@ def _run(
     database: dict[str, Any],
     settings: dict[str, Any],
     environment: dict[str, str],
+    clock: str | None,
     files: str,
 ) -> NoReturn:
     from django.conf import settings as django_settings
     from django.core.management import execute_from_command_line
     from django.db import connections
+    from django.utils import timezone
 
     stdin = os.open(os.devnull, os.O_RDONLY)
     stdout = os.open(f"{files}.out", os.O_WRONLY | os.O_CREAT, 0o600)
@@ -169,9 +176,17 @@ def _run(
     os.environ.update(environment)
     for name, value in settings.items():
         setattr(django_settings, name, value)
+    if clock is not None:
+        timezone.now = lambda: datetime.fromisoformat(clock)
     code = 1
     try:
-        execute_from_command_line(argv)
+        if argv[0] == "gunicorn":
+            from gunicorn.app.wsgiapp import run
+
+            sys.argv = argv
+            run()
+        else:
+            execute_from_command_line(argv)
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

@@ -92,6 +92,12 @@ def kill_before(session: Session) -> None:
     session.cut()
 
 
+def cut_before(session: Session) -> None:
+    """Close the connection before the server receives the message."""
+    session.raw = b""
+    session.cut()
+
+
 def kill_after(session: Session) -> None:
     """Kill the process after the server has executed the message, before the reply arrives."""
     session.deliver_without_reply()
