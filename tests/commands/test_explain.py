@@ -30,7 +30,7 @@ def test_each_rule_has_its_outcome(capsys):
     assert "DAILY_LOGIN for 2026-11-16: AWARDED" in lines
     assert "  2 logins (2 needed): paid 30 points." in lines
     assert "  In force: 2 logins a day for 30 points, from 2026-01-01." in lines
-    assert any(f"Ledger row {award.pk}, written by attempt" in line for line in lines)
+    assert any(f"Ledger row {award.pk}, written by the daily run" in line for line in lines)
     assert "WEEKLY_CONSISTENCY for week 2026-11-16: NO VERSION YET" in lines
     assert err == ""
 

@@ -7,7 +7,6 @@ from typing import Any
 from rewards.admin.formatting import format_datetime, format_duration, format_rule_period, link
 from rewards.admin.hosts.page import explain_url
 from rewards.admin.rules.cards import pays
-from rewards.choices import RULE_TYPE_SPECS
 from rewards.engine.business_days import FIRST_DAY, LAST_DAY, ONE_DAY
 from rewards.models import DailyActivity, Host
 from rewards.reports.explain.explanation import Explanation, Outcome, RuleExplanation, explain
@@ -82,8 +81,7 @@ def _details(rule: RuleExplanation) -> list[tuple[str, Any]]:
         text = f"{count(award.points, 'point')}, written at {format_datetime(award.created_at)}"
         details.append(("Award", link(text, "rewards_scorehistory_change", award.pk)))
     if run is not None:
-        cadence = RULE_TYPE_SPECS[rule.rule_type].cadence
-        text = f"{cadence} run, attempt {run.attempt}, {run.get_status_display().lower()}"
+        text = f"{run}, {run.get_status_display().lower()}"
         name = "Written by" if award is not None else "Latest run"
         details.append((name, link(text, "rewards_awardrun_change", run.pk)))
     return details

@@ -87,11 +87,7 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
     )
     run_link = column(
         "run",
-        lambda award: link(
-            f"{_period(award)}, attempt {award.run.attempt}",
-            "rewards_awardrun_change",
-            award.run_id,
-        ),
+        lambda award: link(award.run, "rewards_awardrun_change", award.run_id),
     )
     written_at = column("written at", lambda award: format_datetime(award.created_at))
 

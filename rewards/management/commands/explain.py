@@ -50,7 +50,7 @@ def _lines(rule: RuleExplanation) -> list[str]:
         )
     if rule.award and rule.run:
         lines.append(
-            f"  Ledger row {rule.award.pk}, written by attempt {rule.run.attempt} "
+            f"  Ledger row {rule.award.pk}, written by the {rule.run}, "
             f"at {rule.award.created_at:%Y-%m-%d %H:%M:%S %Z}."
         )
     return lines
