@@ -10,6 +10,7 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connection
+from django.test import override_settings
 
 from rewards.choices import RuleType, RunTrigger
 from rewards.exceptions import RuleRefused
@@ -17,6 +18,9 @@ from rewards.models import Host, Score, ScoreHistory
 from rewards.reports.verify.verification import verify_ledger
 from rewards.services import due, rules
 from rewards.services.activity.importing import import_activity
+from rewards.services.awarding.live import forget_live_run
+from rewards.services.ingest import ingest_events
+from rewards.services.unchanged_settings import forget_unchanged_settings
 from tests import awards
 from tests.factories import HostFactory
 from tests.model.reference import Event, Sums, Version
@@ -33,6 +37,7 @@ def wipe() -> None:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute(f"TRUNCATE {tables} CASCADE")
         cursor.execute("SET session_replication_role = origin")
+    restart()
 
 
 def add_host(host: str) -> None:
@@ -71,6 +76,31 @@ def ingest(events: list[Event], now: datetime, path: Path) -> dict[str, int]:
     }
 
 
+def send(
+    events: list[Event], now: datetime, *, is_live: bool
+) -> tuple[dict[str, int], set[tuple[str, str]]]:
+    """Ingest `events` as one request; return the counts, and the (host, rule type) paid."""
+    rows = [
+        dict(zip(COLUMNS, [e.id, e.host, e.kind, e.at.isoformat(), e.seconds], strict=True))
+        for e in events
+    ]
+    with override_settings(REWARDS_LIVE=is_live):
+        report = ingest_events(events=rows, source="app", creates_hosts=False, now=now)
+    conflicts = sum(problem.part == "conflict" for problem in report.problems)
+    return {
+        "stored": report.stored,
+        "duplicates": report.duplicates,
+        "conflicts": conflicts,
+        "rejected": len(report.problems) - conflicts,
+    }, {(award["user_id"], award["rule_type"]) for award in report.awards}
+
+
+def restart() -> None:
+    """Forget what a process keeps between its requests."""
+    forget_live_run()
+    forget_unchanged_settings()
+
+
 def award(day: date, now: datetime, *, is_week: bool = False) -> None:
     """Award a day, or the week of a Monday."""
     if is_week:
@@ -102,7 +132,8 @@ def scores() -> dict[str | None, Sums]:
 
 
 def broken(now: datetime) -> set[str]:
-    return set(verify_ledger(today=now.date()).broken)
+    """Return the invariants that do not hold; not I23, which asks the clock of the database."""
+    return set(verify_ledger(today=now.date()).broken) - {"I23"}
 
 
 class Crash(BaseException):

@@ -37,7 +37,7 @@ class Version(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The score of a host: of the latest evaluated day and its week."""
+    """The score of a host: of the latest day evaluated for it, and its week."""
 
     lifetime: int
     daily: int
@@ -59,6 +59,11 @@ class Reference:
     ledger: dict[tuple[str, str, date], int] = field(default_factory=dict)
     evaluated: date | None = None
     """The latest reference date of any run."""
+    score_days: dict[str, date] = field(default_factory=dict)
+    """Host with an award -> the day of its score."""
+    live_runs: dict[date, bool] = field(default_factory=dict)
+    """Day with a live run -> whether it takes awards."""
+    awarded_days: set[date] = field(default_factory=set)
 
     # --- Actions --------------------------------------------------------------------------------
 
@@ -76,10 +81,14 @@ class Reference:
         if any(day >= starts_on for day in versions):
             return False
         days_back = 6 if rule_type == WEEKLY else 0
-        return starts_on > today or not any(
+        is_paid = any(
             paid_type == rule_type and day >= starts_on - days_back * DAY
             for _, paid_type, day in self.ledger
         )
+        is_paid_live = rule_type != WEEKLY and any(
+            is_open and day >= starts_on for day, is_open in self.live_runs.items()
+        )
+        return starts_on > today or not (is_paid or is_paid_live)
 
     def set_rule(self, rule_type: str, starts_on: date, version: Version) -> None:
         self.rules.setdefault(rule_type, {})[starts_on] = version
@@ -99,11 +108,58 @@ class Reference:
                 outcomes["conflicts"] += 1
         return outcomes
 
+    def send(
+        self, events: list[Event], now: datetime, *, is_live: bool
+    ) -> tuple[dict[str, int], set[tuple[str, str]]]:
+        """Ingest the events of a request; return also the (host, rule type) paid for today."""
+        today = now.astimezone(self.zone).date()
+        before = self.due(today)
+        outcomes = self.ingest(events, now)
+        is_well_formed = any(event.at <= now + timedelta(minutes=5) for event in events)
+        if not (is_live and is_well_formed and self.opens_live_run(today)):
+            return outcomes, set()
+        paid = {
+            key: points
+            for key, points in self.due(today).items()
+            if key not in before and key not in self.ledger
+        }
+        self.pay(paid, today)
+        return outcomes, {(host, rule_type) for host, rule_type, _ in paid}
+
+    def opens_live_run(self, day: date) -> bool:
+        """Return whether `day` takes live awards; the first call that finds a rule opens its run.
+
+        The first award run of a day ends its live run for good.
+        """
+        if day not in self.live_runs:
+            has_rule = any(
+                version.is_active
+                for rule_type in KIND_OF
+                if (version := self.version_of(rule_type, day))
+            )
+            if day in self.awarded_days or not has_rule:
+                return False
+            self.live_runs[day] = True
+            self.evaluated = max(day, self.evaluated or day)
+        return self.live_runs[day]
+
     def award(self, day: date, *, is_week: bool = False) -> None:
         """Pay what is due for a day, or for the week of a Monday, and is not yet paid."""
         self.evaluated = max(day, self.evaluated or day)
-        for key, points in self.due(day, is_week=is_week).items():
-            self.ledger.setdefault(key, points)
+        if not is_week:
+            self.awarded_days.add(day)
+            self.live_runs[day] = False
+        due = self.due(day, is_week=is_week)
+        self.pay({key: due[key] for key in due if key not in self.ledger}, day)
+        for host, last in self.score_days.items():
+            self.score_days[host] = max(day, last)
+
+    def pay(self, awards: dict[tuple[str, str, date], int], day: date) -> None:
+        self.ledger |= awards
+        for host, _, _ in awards:
+            assert self.evaluated is not None
+            # A first award shows the latest evaluated day, any other one its own.
+            self.score_days[host] = max(day, self.score_days.get(host, self.evaluated))
 
     # --- Results --------------------------------------------------------------------------------
 
@@ -122,11 +178,10 @@ class Reference:
         """Return (host, rule type, date) -> points of every award earned, paid or not."""
         last = day + 6 * DAY if is_week else day
         earned = {}
-        for rule_type, versions in self.rules.items():
-            begun = [start for start in versions if start <= last]
-            if (rule_type == WEEKLY) != is_week or not begun:
+        for rule_type in self.rules:
+            version = self.version_of(rule_type, last)
+            if (rule_type == WEEKLY) != is_week or version is None:
                 continue
-            version = versions[max(begun)]
             for host, left_on in self.left_on.items():
                 is_eligible = left_on is None or last <= left_on
                 if (
@@ -136,6 +191,11 @@ class Reference:
                 ):
                     earned[host, rule_type, day] = version.points
         return earned
+
+    def version_of(self, rule_type: str, day: date) -> Version | None:
+        versions = self.rules.get(rule_type, {})
+        begun = [start for start in versions if start <= day]
+        return versions[max(begun)] if begun else None
 
     def count(self, host: str, rule_type: str, day: date) -> int:
         """Return the events of a rule's kind on a day, or the active days of a week."""
@@ -149,14 +209,13 @@ class Reference:
     def scores(self) -> dict[str, Sums]:
         """Return the score of each host with an award."""
         sums = {}
-        for host in {host for host, _, _ in self.ledger}:
-            assert self.evaluated is not None
-            monday = self.evaluated - self.evaluated.weekday() * DAY
+        for host, last in self.score_days.items():
+            monday = last - last.weekday() * DAY
             paid = [(day, points) for (user, _, day), points in self.ledger.items() if user == host]
             sums[host] = Sums(
                 lifetime=sum(points for _, points in paid),
-                daily=sum(points for day, points in paid if day == self.evaluated),
-                day=self.evaluated,
+                daily=sum(points for day, points in paid if day == last),
+                day=last,
                 weekly=sum(points for day, points in paid if monday <= day < monday + 7 * DAY),
                 monday=monday,
             )

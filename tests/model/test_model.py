@@ -118,6 +118,22 @@ class Histories(RuleBasedStateMachine):
             if rows:
                 event(f"ingest {outcome}")
 
+    @rule(file=files, day=days, is_of_the_day=st.booleans(), is_live=st.booleans())
+    def send(self, file, day, is_of_the_day, is_live):
+        """A request that was made late on `day`, perhaps by a process whose clock is behind."""
+        now = engine.at(day + DAY, 0) - timedelta(minutes=1)
+        if is_of_the_day:
+            file = [event._replace(at=now.replace(hour=9)) for event in file]
+        expected = self.reference.send(file, now, is_live=is_live)
+
+        assert engine.send(file, now, is_live=is_live) == expected
+
+        event(f"{'live' if is_live else 'not live'}, {'paid' if expected[1] else 'unpaid'}")
+
+    @rule()
+    def restart(self):
+        engine.restart()
+
     @rule(period=st.sampled_from([(day, False) for day in DAYS] + [(day, True) for day in MONDAYS]))
     def award(self, period):
         day, is_week = period
@@ -216,16 +232,31 @@ RULES = {
 AFTER = engine.at(FIRST + 21 * DAY)
 
 
-def play(files, folder, *, awards=None, suffix="csv"):
-    """Import the files into an empty database and award; return the ledger and the scores."""
+def begin():
     engine.wipe()
     for host in HOSTS:
         engine.add_host(host)
     for rule_type, version in RULES.items():
         engine.set_rule(rule_type, FIRST - DAY, version, FIRST - DAY)
+
+
+def play(files, folder, *, awards=None, suffix="csv"):
+    """Import the files into an empty database and award; return the ledger and the scores."""
+    begin()
     for number, file in enumerate(files):
         engine.ingest(file, AFTER, folder / f"{number}.{suffix}")
     for day, is_week in awards or all_periods():
+        engine.award(day, AFTER, is_week=is_week)
+    return engine.ledger(), engine.scores()
+
+
+def play_requests(requests, *, is_live):
+    """As play(), but with requests, each at the time of its last event."""
+    begin()
+    for number, request in enumerate(requests):
+        now = max(event.at for event in request)
+        engine.send(request, now, is_live=is_live(number))
+    for day, is_week in all_periods():
         engine.award(day, AFTER, is_week=is_week)
     return engine.ledger(), engine.scores()
 
@@ -281,6 +312,40 @@ def test_csv_and_json_lines_have_the_same_outcome(database, tmp_path):
     @given(activity)
     def same(file):
         assert play([file], tmp_path, suffix="jsonl") == play([file], tmp_path)
+
+    same()
+
+
+def by_day(file):
+    """Divide a file into what was sent on each day, in order."""
+    return [
+        [event for event in file if event.at.date() == day]
+        for day in sorted({event.at.date() for event in file})
+    ]
+
+
+def test_live_awards_change_nothing(database, tmp_path):
+    @given(activity, st.lists(st.booleans(), min_size=30, max_size=30))
+    def same(file, are_live):
+        without = play_requests(by_day(file), is_live=lambda number: False)
+
+        assert play_requests(by_day(file), is_live=lambda number: True) == without
+        assert (
+            play_requests([[e] for e in file], is_live=lambda number: are_live[number]) == without
+        )
+
+    same()
+
+
+def test_requests_of_any_size_and_files_have_the_same_outcome(database, tmp_path):
+    @given(activity, st.integers(2, 8), st.sampled_from(["csv", "jsonl"]))
+    def same(file, size, suffix):
+        pieces = [file[start : start + size] for start in range(0, len(file), size)]
+
+        imported = play([file], tmp_path, suffix=suffix)
+
+        assert play_requests([[e] for e in file], is_live=lambda number: True) == imported
+        assert play_requests(pieces, is_live=lambda number: True) == imported
 
     same()
 
