@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from django.core import signing
 from django.http import HttpRequest, JsonResponse
 from ninja.params.functions import Query
-from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rewards.api.problems import Refused
@@ -75,16 +75,15 @@ def read_cursor(text: str, key: type[Key], *, of: str) -> Key | None:
     """Return the key in a cursor of the list `of`; None for the first page.
 
     The cursor is signed for its list, so that one which was made up, changed, or given for
-    another list is refused.
+    another list is refused, and so is one whose key had other parts in an older version.
     """
     if not text:
         return None
     try:
-        values = _signer(of).unsign_object(text)
-    except signing.BadSignature as error:
+        return TypeAdapter(key).validate_python(_signer(of).unsign_object(text))
+    except (signing.BadSignature, ValidationError) as error:
         sentence = f"The cursor is not the `next` of a page of this list: {text!a:.80}."
         raise invalid("cursor", sentence) from error
-    return TypeAdapter(key).validate_python(values)
 
 
 def page_response(page: dict[str, Any], after: Key | None, *, of: str) -> JsonResponse:

@@ -216,3 +216,10 @@ def test_a_changed_cursor_is_refused():
         changed = cursor[:position] + other + cursor[position + 1 :]
         with pytest.raises(Refused):
             read_cursor(changed, Place, of="a list")
+
+
+def test_a_cursor_of_an_older_version_is_refused():
+    """Its key may have had other parts."""
+    for place in [(TODAY, "ana"), (*PLACE, 1), ("today", "ana", 1)]:
+        with pytest.raises(Refused, match=r"^The cursor is not the `next`"):
+            read_cursor(cursor_of(place), Place, of="a list")
