@@ -4,7 +4,7 @@ import re
 import subprocess
 import tomllib
 
-from tests.processes import ROOT
+from tests.processes import ROOT, TIMEOUT_SECONDS
 
 GATE = (ROOT / ".ci/run").read_text()
 WORKFLOW = (ROOT / ".github/workflows/tests.yml").read_text()
@@ -32,7 +32,9 @@ def test_the_gate_runs_what_a_plain_pytest_leaves_out():
 
 def test_the_gate_refuses_an_unknown_part():
     command = [ROOT / ".ci/run", "quick", "slow"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
+    )
 
     assert result.returncode == 2
     assert result.stdout == ""

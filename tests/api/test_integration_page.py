@@ -15,7 +15,7 @@ from rewards.services.activity.reading import COLUMNS
 from rewards.services.host_import import import_hosts
 from rewards.services.ingest import ingest_events
 from tests.factories import ApiClientFactory, ApiKeyFactory, HostFactory, key_text
-from tests.processes import ROOT
+from tests.processes import ROOT, TIMEOUT_SECONDS
 from tests.services.test_ingest import NOW
 
 PAGE = (ROOT / "docs/integration.md").read_text()
@@ -40,7 +40,7 @@ def run(live_server):
             env=os.environ | settings,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=TIMEOUT_SECONDS,
             check=False,
             **kwargs,
         )

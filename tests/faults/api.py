@@ -119,7 +119,7 @@ class Api:
 
 class _Connection(http.client.HTTPConnection):
     def __init__(self, address: Path) -> None:
-        super().__init__("localhost", timeout=60)
+        super().__init__("localhost", timeout=600)
         self.address = address
 
     def connect(self) -> None:

@@ -15,7 +15,7 @@ from redis import Redis
 
 from localservers import broker as broker_module
 from localservers.broker import LocalBroker, LocalBrokerError
-from tests.processes import ROOT, is_running, wait_until
+from tests.processes import ROOT, TIMEOUT_SECONDS, is_running, wait_until
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_server_answers_at_its_url_and_ends_with_the_block(broker):
     with broker.running() as server, Connection(broker.url) as connection:
         queue = connection.SimpleQueue("queue")
         queue.put("message")
-        assert queue.get(timeout=60).payload == "message"
+        assert queue.get(timeout=TIMEOUT_SECONDS).payload == "message"
         queue.close()
 
     assert server.poll() == 0

@@ -14,6 +14,7 @@ from tests.factories import (
     RewardRuleFactory,
     ScoreHistoryFactory,
 )
+from tests.processes import TIMEOUT_SECONDS
 
 INSERT = """
     INSERT INTO rewards_scorehistory
@@ -120,7 +121,7 @@ def race(first, second):
         while thread.is_alive() and not waits(other.info.backend_pid):
             thread.join(0.01)
         one.commit()
-        thread.join(30)
+        thread.join(TIMEOUT_SECONDS)
         other.rollback()
     return failures
 

@@ -9,6 +9,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from rewards.choices import RunKind, RunStatus
 from rewards.models import AwardRun, ScoreHistory
 from tests.factories import AwardRunFactory, HostFactory, RewardRuleFactory, ScoreHistoryFactory
+from tests.processes import TIMEOUT_SECONDS
 
 OPEN = {"status": RunStatus.RUNNING, "finished_at": None}
 
@@ -148,7 +149,7 @@ def test_the_end_of_a_run_waits_for_its_awards():
             with transaction.atomic():
                 write(award, user=HostFactory(), run=run)
                 is_written.set()
-                may_commit.wait(30)
+                may_commit.wait(TIMEOUT_SECONDS)
         finally:
             connection.close()
 
@@ -162,12 +163,12 @@ def test_the_end_of_a_run_waits_for_its_awards():
 
     writer, closer = threading.Thread(target=write_and_wait), threading.Thread(target=end)
     writer.start()
-    assert is_written.wait(30)
+    assert is_written.wait(TIMEOUT_SECONDS)
     closer.start()
     closer.join(0.2)
     assert closer.is_alive()
     may_commit.set()
     for thread in (writer, closer):
-        thread.join(30)
+        thread.join(TIMEOUT_SECONDS)
 
     assert counts == [1]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import ROOT, environment
+from tests.processes import ROOT, TIMEOUT_SECONDS, environment
 
 PACKAGES = ("rewards", "rewards_site", "localservers", "templates")
 
@@ -81,7 +81,7 @@ def test_new_rule_types_work_everywhere(committed, tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=TIMEOUT_SECONDS,
     )
 
     assert walk.returncode == 0, walk.stderr

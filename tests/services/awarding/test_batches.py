@@ -17,6 +17,7 @@ from rewards.services.awarding import batches
 from rewards.services.awarding.options import RunOptions
 from tests.awards import award_daily
 from tests.factories import A_MONDAY, DailyActivityFactory, HostFactory, RewardRuleFactory
+from tests.processes import TIMEOUT_SECONDS
 
 HOSTS = 3
 
@@ -286,7 +287,7 @@ def threads_of(evaluation):
 
 
 def test_two_threads_share_a_large_run(large_run, evaluation):
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=TIMEOUT_SECONDS)
     met = set()
 
     def meet_once(award, id_range):
@@ -343,7 +344,7 @@ def test_an_interrupt_ends_both_threads(large_run, evaluation):
 
     def stop_once(award, id_range):
         if is_second():
-            stopped.wait(30)
+            stopped.wait(TIMEOUT_SECONDS)
         elif not stopped.is_set():
             stopped.set()
             raise KeyboardInterrupt

@@ -21,7 +21,7 @@ from rewards.services.awarding import live
 from rewards.services.rules import set_rule
 from tests import awards
 from tests.factories import A_MONDAY, HostFactory, RewardRuleFactory
-from tests.processes import another_session, held_by_another
+from tests.processes import TIMEOUT_SECONDS, another_session, held_by_another
 
 pytestmark = pytest.mark.django_db
 
@@ -383,7 +383,7 @@ def test_the_end_of_a_live_run_counts_what_is_being_paid(login, ana, monkeypatch
     def pay_and_wait(*args, **kwargs):
         earned = unhurried(*args, **kwargs)
         has_paid.set()
-        assert may_commit.wait(30)
+        assert may_commit.wait(TIMEOUT_SECONDS)
         return earned
 
     monkeypatch.setattr(ingest, "pay", pay_and_wait)
@@ -396,10 +396,10 @@ def test_the_end_of_a_live_run_counts_what_is_being_paid(login, ana, monkeypatch
 
     request = threading.Thread(target=work)
     request.start()
-    assert has_paid.wait(30)
+    assert has_paid.wait(TIMEOUT_SECONDS)
     threading.Timer(0.2, may_commit.set).start()
     awards.award_daily(day=A_MONDAY, now=NIGHT)
-    request.join(30)
+    request.join(TIMEOUT_SECONDS)
 
     assert paid == [LOGIN]
     assert the_live_run().awards == 1
@@ -427,7 +427,7 @@ def test_eight_requests_at_once_pay_once(same_id, login, ana):
 
     def work(number):
         try:
-            start.wait(30)
+            start.wait(TIMEOUT_SECONDS)
             paid.extend(send(event("e" if same_id else f"e{number}")))
         finally:
             connection.close()
@@ -436,7 +436,7 @@ def test_eight_requests_at_once_pay_once(same_id, login, ana):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(TIMEOUT_SECONDS)
 
     assert paid == [LOGIN]
     assert len(ledger()) == 1
