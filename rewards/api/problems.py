@@ -15,6 +15,7 @@ from django.http import (
     JsonResponse,
     UnreadablePostError,
 )
+from django.utils.encoding import escape_uri_path
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -249,6 +250,7 @@ def _on_rewards_error(request: HttpRequest, error: RewardsError) -> JsonResponse
         return _on_bug(request, error)
     if slug != "busy":
         return problem(slug, str(error))
+    logger.warning("%s %s: %s", request.method, _address(request), error)
     return _busy(str(error))
 
 
@@ -256,15 +258,24 @@ def _on_database_away(
     request: HttpRequest, error: OperationalError | InterfaceError
 ) -> JsonResponse:
     # The message of the driver may name the host and the user of the database.
-    logger.warning("%s %s: %s", request.method, request.path, first_line(error))
+    logger.warning("%s %s: %s", request.method, _address(request), first_line(error))
     return _busy("The database is busy or cannot be reached; send the same request again.")
 
 
 def _on_bug(request: HttpRequest, error: Exception) -> JsonResponse:
     logger.error(
-        "%s %s failed.", request.method, request.path, exc_info=error, extra={"request": request}
+        "%s %s failed.",
+        request.method,
+        _address(request),
+        exc_info=error,
+        extra={"request": request},
     )
     return problem("internal", _SENTENCES[HTTPStatus.INTERNAL_SERVER_ERROR])
+
+
+def _address(request: HttpRequest) -> str:
+    """Return the path as the client sent it: decoded, it could forge a line of the log."""
+    return escape_uri_path(request.path)
 
 
 def _busy(detail: str) -> JsonResponse:

@@ -50,6 +50,24 @@ def test_an_exception_is_a_problem(anyone, name):
     assert response.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("name", [name for name, answer in ANSWERS.items() if answer[0] == 503])
+def test_a_busy_engine_is_logged_in_one_line(anyone, caplog, name):
+    anyone.get(f"/api/v1/errors/{name}")
+
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"GET /api/v1/errors/{name}: {ERRORS[name]()}")
+
+
+def test_an_address_forges_no_line_of_the_log(anyone, caplog):
+    address = "/api/v1/errors/a%0A2026-11-24%20ERROR%20forged"
+
+    anyone.get(address)  # an unknown error is a bug of the frame
+
+    (record,) = caplog.records
+    assert record.getMessage() == f"GET {address} failed."
+
+
 @pytest.mark.parametrize("debug", [True, False])
 def test_a_bug_is_logged_and_not_shown(anyone, settings, caplog, debug):
     settings.DEBUG = debug
