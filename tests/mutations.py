@@ -326,7 +326,7 @@ BUGS = [
         ],
         [
             "tests/celery/test_workers.py"
-            "::test_the_message_of_a_killed_worker_comes_back_without_a_tick"
+            "::test_a_killed_worker_gives_its_message_back_without_a_tick"
         ],
     ),
     # Found by others to pass the tests of their own part, once.

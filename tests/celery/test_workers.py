@@ -55,7 +55,7 @@ def test_the_next_tick_does_the_work_of_a_killed_worker(stack, fault, tmp_path):
     assert_awarded_once(tmp_path)
 
 
-def test_the_message_of_a_killed_worker_comes_back_without_a_tick(stack, fault, tmp_path):
+def test_a_killed_worker_gives_its_message_back_without_a_tick(stack, fault, tmp_path):
     kill_a_worker(stack)
     with stack.redis() as redis:
         assert redis.hlen("unacked") >= 1
@@ -78,7 +78,7 @@ def kill_a_worker(stack):
         release()
 
 
-def test_a_message_delivered_again_while_its_task_runs_changes_nothing(stack, fault, tmp_path):
+def test_a_message_delivered_twice_at_once_changes_nothing(stack, fault, tmp_path):
     with held_in_the_middle() as release, stack.redis() as redis:
         workers = [stack.worker(application="tests.celery.app_short_visibility") for _ in range(2)]
         stack.send("award_due")

@@ -199,7 +199,7 @@ def test_a_pipe_is_read_once_and_to_its_end(committed, tmp_path):
     assert rejected.read_text().splitlines()[1].startswith("3,")
 
 
-def test_of_two_first_imports_with_different_settings_one_is_refused(committed, tmp_path):
+def test_one_of_two_first_imports_with_other_settings_is_refused(committed, tmp_path):
     """The one waits for the other to commit, and stores nothing."""
     path = tmp_path / "a.csv"
     path.write_text(
