@@ -316,6 +316,40 @@ BUGS = [
         ["tests/services/test_ingest_races.py::test_of_eight_requests_with_an_id_one_stores_it"],
     ),
     Bug(
+        "a request waits for a lock as long as a run does",
+        [
+            Change(
+                "rewards/services/activity/storing.py",
+                "        CROSS JOIN set_config('lock_timeout', %(lock_timeout)s, true)\n",
+                "",
+            )
+        ],
+        ["tests/services/test_ingest_races.py::test_a_lock_held_too_long_is_busy_after_two_tries"],
+    ),
+    Bug(
+        "a call without a duration lasts no time",
+        [
+            Change(
+                "rewards/services/activity/rows.py",
+                "if cells[2] == ActivityKind.LOGIN and not cells[-1] else cells",
+                "if not cells[-1] else cells",
+            )
+        ],
+        ["tests/services/activity/test_rows.py"],
+    ),
+    Bug(
+        "the app changes members of staff as if they were hosts",
+        [
+            Change(
+                "rewards/services/hosts.py",
+                "        if not user.is_host:\n"
+                "            raise HostRefused(f\"User '{external_id}' is not a host.\")\n",
+                "",
+            )
+        ],
+        ["tests/services/test_hosts.py"],
+    ),
+    Bug(
         "a task is acknowledged before it is done",
         [
             Change(

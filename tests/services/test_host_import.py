@@ -1,16 +1,19 @@
 """What an import of hosts stores and reports."""
 
 import csv
+import gzip
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 
+import psycopg
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
-from rewards.exceptions import BadFile
+from rewards.exceptions import BadFile, RewardsError
 from rewards.models import Host, User
-from rewards.services import host_import
+from rewards.services import db_errors, host_import
 from rewards.services.host_import import HOSTS, import_hosts
 from tests.factories import HostFactory, StaffFactory
 
@@ -217,3 +220,70 @@ def test_concurrent_imports_in_opposite_order_end(committed, tmp_path):
     assert [report.rejected for report in reports] == [0, 0]
     names = set(Host.objects.values_list("first_name", flat=True))
     assert len(names) == 1, names
+
+
+@pytest.mark.parametrize("max_rejected", [1, 2, 9])
+def test_rows_keep_their_numbers_when_a_chunk_ends_early(max_rejected, do_import, monkeypatch):
+    monkeypatch.setattr(host_import, "MAX_REJECTED", max_rejected)
+
+    report = do_import("a,,,", "bad", "", "b,,,", "bad", "c,,,", "bad")
+
+    assert (counts(report), report.blank) == ((3, 0, 0, 3), 1)
+    with report.rejected_file.open(newline="") as file:
+        assert [row["line"] for row in csv.DictReader(file)] == ["3", "6", "8"]
+
+
+def test_a_file_that_ends_too_early_is_an_error(tmp_path, db):
+    path = tmp_path / "hosts.csv.gz"
+    # Of random text, so that a part of it can be read.
+    text = "".join(f"u{n},{os.urandom(8).hex()},,\n" for n in range(5_000))
+    path.write_bytes(gzip.compress(f"{HEADER}\n{text}".encode())[:-10_000])
+
+    report = import_hosts(path=path, now=NOW)
+
+    assert report.error.startswith(f"Cannot read '{path}' after line ")
+    assert 0 < report.created == report.rows == Host.objects.count() < 5_000
+
+
+def test_progress_is_told_for_each_chunk(tmp_path, db, monkeypatch):
+    monkeypatch.setattr(host_import, "CHUNK_LINES", 1)
+    path = tmp_path / "hosts.csv"
+    path.write_text(f"{HEADER}\na,,,\nb,,,\n")
+    told = []
+
+    import_hosts(path=path, now=NOW, on_progress=lambda *at: told.append(at))
+
+    assert told == [(path.stat().st_size, path.stat().st_size)] * 2
+
+
+def test_it_gives_up_after_repeated_conflicts(do_import, monkeypatch):
+    monkeypatch.setattr(db_errors.time, "sleep", lambda seconds: None)
+    tries = []
+
+    def conflict(**_):
+        tries.append(1)
+        error = OperationalError("deadlock detected\nDETAIL: much")
+        error.__cause__ = psycopg.errors.DeadlockDetected()
+        raise error
+
+    monkeypatch.setattr(host_import, "put_hosts_of_table", conflict)
+
+    with pytest.raises(RewardsError) as refusal:
+        do_import("a,,,")
+
+    assert len(tries) == 5
+    assert str(refusal.value) == (
+        "Gave up after 5 conflicts with other processes: deadlock detected. "
+        "The rows before were stored; safe to run again."
+    )
+
+
+def test_a_sequence_behind_its_rows_is_named(do_import):
+    HostFactory(external_id="a")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval('rewards_user_id_seq', max(id), false) FROM rewards_user")
+
+    with pytest.raises(RewardsError, match="The sequence of rewards_user is behind its rows"):
+        do_import("b,,,")
+
+    assert set(hosts()) == {"a"}

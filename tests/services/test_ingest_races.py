@@ -1,5 +1,6 @@
 """Concurrent requests with events, on connections of their own."""
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -72,10 +73,13 @@ def test_a_lock_held_too_long_is_busy_after_two_tries(committed, monkeypatch):
         other.execute("BEGIN")
         other.execute("SELECT FROM rewards_dailyactivity FOR UPDATE")
 
+        started = time.monotonic()
         with pytest.raises(Busy) as busy:
             send(event("e2"))
+        seconds = time.monotonic() - started
 
         other.execute("ROLLBACK")
+    assert seconds < 10  # the timeout of other transactions
     assert str(busy.value) == (
         "Gave up after 2 conflicts with other processes: canceling statement due to lock timeout. "
         "Nothing was stored; safe to send again."
