@@ -26,7 +26,12 @@ def health_middleware(
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         answer = answers.get(request.path_info)
-        return get_response(request) if answer is None else answer()
+        if answer is None:
+            return get_response(request)
+        response = answer()
+        # Left to CommonMiddleware otherwise; without it the server would send it in chunks.
+        response.headers["Content-Length"] = str(len(response.content))
+        return response
 
     return middleware
 

@@ -25,6 +25,7 @@ def test_a_process_is_live_without_a_database():
 
     assert (response.status_code, response.json()) == (200, {"status": "live"})
     assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Length"] == str(len(response.content))
 
 
 @pytest.mark.django_db
