@@ -107,6 +107,21 @@ def test_a_miss_notes_events_around_the_day(host, audio_rule):
     )
 
 
+def test_a_short_video_call_beside_the_day_is_not_noted(host):
+    RewardRuleFactory(rule_type=RuleType.DAILY_VIDEO_CALL_TARGET, threshold=5)
+    for minute, seconds in [(5, 0), (6, 60)]:
+        ActivityEventFactory(
+            user=host,
+            kind=ActivityKind.VIDEO_CALL,
+            occurred_at=at(0, minute, day=17),
+            duration_seconds=seconds,
+        )
+
+    assert explained(host, RuleType.DAILY_VIDEO_CALL_TARGET).notes == (
+        "1 more video call at 00:06 belongs to the next day.",
+    )
+
+
 def test_a_miss_notes_calls_too_short_to_count(host, audio_rule, settings):
     settings.REWARDS_MIN_CALL_SECONDS = 10
     for minute in range(4):

@@ -75,6 +75,13 @@ def test_a_week_is_read_from_its_last_finished_run(hosts):
     assert leaderboard(first=A_MONDAY - 7 * ONE_DAY, last=A_MONDAY - ONE_DAY).rows == []
 
 
+def test_a_part_of_a_week_is_added_up(hosts):
+    AwardRunFactory(leaders=[[hosts[0].pk, 7]], finished_at=NOW)
+
+    assert [r.points for r in leaderboard(first=A_MONDAY + ONE_DAY, last=A_SUNDAY).rows] == [40]
+    assert leaderboard(first=A_MONDAY, last=A_SUNDAY - ONE_DAY).rows[0] == row(1, hosts[2], 50)
+
+
 def test_a_run_records_the_leaders_of_its_week():
     ada, bea = HostFactory(), HostFactory()
     RewardRuleFactory()

@@ -213,6 +213,11 @@ def test_numbers_outside_their_limits_are_refused(numbers, message):
         preview(**numbers)
 
 
+@pytest.mark.parametrize("threshold", [1, 10_000])
+def test_thresholds_at_their_limits_are_accepted(threshold):
+    assert preview(threshold=threshold).proposed.threshold == threshold
+
+
 @pytest.mark.parametrize("rule_type", [AUDIO, WEEKLY])
 def test_a_preview_takes_the_same_queries_for_any_hosts(rule_type):
     RewardRuleFactory(rule_type=rule_type, threshold=1)

@@ -50,6 +50,14 @@ def test_intact_data_has_no_violation_and_every_row_is_checked(hosts):
     }
 
 
+def test_findings_are_in_order_of_their_numbers(hosts):
+    names = [finding.name for finding in verify_ledger(today=TODAY).findings]
+
+    assert names[:3] == ["I1", "I2", "I3"]
+    assert names[-2:] == ["I23", "D1"]
+    assert names.index("I9") < names.index("I10")
+
+
 def test_intact_data_is_compared_by_checksums_only(hosts, settings):
     """Rows are compared one by one only where checksums differ, which takes far longer."""
     settings.REWARDS_MIN_CALL_SECONDS = 60

@@ -14,9 +14,10 @@ from rewards.services.db_errors import (
     first_line,
     is_conflict,
     is_connection_lost,
+    is_sequence_behind,
     retry_on_conflict,
 )
-from tests.factories import ScoreFactory, ScoreHistoryFactory
+from tests.factories import HostFactory, ScoreFactory, ScoreHistoryFactory
 
 
 def caused(error, cause):
@@ -85,6 +86,21 @@ def test_the_same_score_twice_is_no_conflict():
     user = ScoreFactory().user
 
     assert not is_conflict(raised(lambda: ScoreFactory(user=user)))
+
+
+@pytest.mark.django_db
+def test_only_a_primary_key_can_be_behind_its_sequence():
+    host = HostFactory()
+    same_name = raised(lambda: HostFactory(external_id=host.external_id, username="other"))
+    user = ScoreFactory().user
+    same_key = raised(lambda: ScoreFactory(user=user))
+    of_another_sort = of_state("23514", IntegrityError)
+
+    assert [is_sequence_behind(e) for e in (same_name, same_key, of_another_sort)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_row_deleted_meanwhile_is_a_conflict():

@@ -3,6 +3,8 @@
 import time
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -79,6 +81,17 @@ def test_the_report_of_a_run(rule, activity):
         "by_rule": {"DAILY_LOGIN": {"awards": 1, "points": 30}},
         "error": "",
     }
+
+
+@pytest.mark.parametrize("is_dry_run", [False, True])
+def test_seconds_are_the_time_between_start_and_end(rule, activity, is_dry_run, monkeypatch):
+    clock = SimpleNamespace(monotonic=count(1_000, 8).__next__)
+    monkeypatch.setattr(run_module, "time", clock)
+
+    report = award_daily(day=A_MONDAY, is_dry_run=is_dry_run)
+
+    assert report.seconds >= 8
+    assert report.seconds % 8 == 0
 
 
 def test_seconds_are_rounded_to_milliseconds(rule, activity):
