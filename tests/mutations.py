@@ -591,6 +591,53 @@ BUGS = [
         ["tests/services/awarding/test_live.py"],
     ),
     Bug(
+        "a live award is written for any run of the day, whatever its status",
+        [
+            Change(
+                "rewards/services/awarding/live.py",
+                "if run is None or run.status != RunStatus.LIVE:",
+                "if run is None:",
+            )
+        ],
+        [
+            "tests/faults/test_live_races.py::test_a_request_meets_a_job_that_is_open"
+            "[run of the day-before_the_first-pg_advisory_unlock(]"
+        ],
+    ),
+    Bug(
+        "opening a live run waits for a lock as long as a run does",
+        [
+            Change(
+                "rewards/services/awarding/live.py",
+                "set_config('lock_timeout', %s, true)",
+                "%s",
+            )
+        ],
+        ["tests/services/awarding/test_live.py::test_no_request_waits_for_an_editor_of_rules"],
+    ),
+    Bug(
+        "the totals of new activity are locked in any order of days",
+        [
+            Change(
+                DATABASE_RULES,
+                "FROM after_rows GROUP BY date ORDER BY date",
+                "FROM after_rows GROUP BY date",
+            )
+        ],
+        ["tests/services/test_ingest_races.py::test_totals_are_locked_in_order_of_day"],
+    ),
+    Bug(
+        "the totals of changed activity are locked in any order of days",
+        [
+            Change(
+                DATABASE_RULES,
+                "GROUP BY date HAVING sum(events) <> 0 ORDER BY date",
+                "GROUP BY date HAVING sum(events) <> 0",
+            )
+        ],
+        ["tests/services/test_ingest_races.py::test_totals_are_locked_in_order_of_day"],
+    ),
+    Bug(
         "the end of a live run does not wait for its awards",
         [
             Change(

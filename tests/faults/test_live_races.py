@@ -193,20 +193,23 @@ def test_a_job_meets_a_request_that_is_open(job, step, key_and_days, outcome_of,
 
 
 HELD = [
-    # the job, and what it has sent before the commit at which it is held
-    (RUN_OF_THE_DAY, "rewards_awardrun"),
-    (RUN_OF_THE_DAY, "rewards_score "),
-    (ROLL_OVER, "rewards_awardrun"),
-    (ROLL_OVER, "rewards_score "),
-    (REPAIR_SCORES, "rewards_score "),
-    (IMPORT_ACTIVITY, "INSERT INTO rewards_activityevent"),
-    (SET_RULE, "rewards_rewardrule"),
+    # the job, where it is held, and what it sends then or has sent
+    (RUN_OF_THE_DAY, before_the_commit_after, "rewards_awardrun"),
+    (RUN_OF_THE_DAY, before_the_first, "pg_advisory_unlock("),
+    (RUN_OF_THE_DAY, before_the_commit_after, "rewards_score "),
+    (ROLL_OVER, before_the_commit_after, "rewards_awardrun"),
+    (ROLL_OVER, before_the_commit_after, "rewards_score "),
+    (REPAIR_SCORES, before_the_commit_after, "rewards_score "),
+    (IMPORT_ACTIVITY, before_the_commit_after, "INSERT INTO rewards_activityevent"),
+    (SET_RULE, before_the_commit_after, "rewards_rewardrule"),
 ]
 
 
-@pytest.mark.parametrize(("job", "part"), HELD, ids=str)
-def test_a_request_meets_a_job_that_is_open(job, part, key_and_days, outcome_of, fault):
-    """The job is held before a commit until the request is answered."""
+@pytest.mark.parametrize(
+    ("job", "where", "part"), HELD, ids=lambda value: getattr(value, "__name__", str(value))
+)
+def test_a_request_meets_a_job_that_is_open(job, where, part, key_and_days, outcome_of, fault):
+    """The job is held until the request is answered."""
     key, days = key_and_days
     with days.server.copy(days) as database:
         job.before(database)
@@ -216,7 +219,7 @@ def test_a_request_meets_a_job_that_is_open(job, part, key_and_days, outcome_of,
             def request(session: Session) -> None:
                 found.append(timed_post(api, EVENTS))
 
-            with database.proxy(where=before_the_commit_after(part), action=request) as proxy:
+            with database.proxy(where=where(part), action=request) as proxy:
                 outcome = job.start(database, via=proxy).wait()
             again = api.post(EVENTS)
         fault("F6", f"a request meets an open {job}", proxy.fired)

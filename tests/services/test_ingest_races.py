@@ -1,8 +1,10 @@
 """Concurrent requests with events, on connections of their own."""
 
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 from django.db import connection
@@ -89,6 +91,44 @@ def test_a_lock_held_too_long_is_busy_after_two_tries(committed, monkeypatch):
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("10s",)  # of other transactions
+
+
+@pytest.mark.parametrize("host", ["u1", "u2"], ids=["counted before", "not counted before"])
+def test_totals_are_locked_in_order_of_day(host, committed):
+    """Otherwise requests and imports of several days would deadlock in a slot."""
+    HostFactory(external_id="u1")
+    HostFactory(external_id="u2")
+    days = [f"2026-11-{number}" for number in range(10, 20)]
+
+    def events(name, user_id):
+        return [event(f"{name}-{day}", user_id, at=f"{day}T12:00:00Z") for day in days]
+
+    may_send, slots = threading.Event(), SimpleQueue()
+
+    def request():
+        try:
+            send(*events("first", "u1"))
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid() % 64")
+                slots.put(*cursor.fetchone())
+            may_send.wait(30)
+            return counts(send(*events("second", host)))
+        finally:
+            connection.close()
+
+    with another_session() as other, another_session() as watch, ThreadPoolExecutor() as pool:
+        answer = pool.submit(request)
+        slot = slots.get(timeout=30)
+        other.execute("BEGIN")
+        total = "SELECT date::text FROM rewards_activitytotal WHERE slot = %s "
+        other.execute(total + "AND date = %s FOR UPDATE", [slot, days[5]])
+        may_send.set()
+        wait_until(lambda: waiting_sessions(watch, "locktype = 'transactionid'") == 1)
+        free = watch.execute(total + "FOR UPDATE SKIP LOCKED", [slot]).fetchall()
+        other.execute("COMMIT")
+        assert answer.result() == (10, 0, 0)
+
+    assert sorted(day for (day,) in free) == days[6:]
 
 
 def test_a_lock_released_in_time_is_waited_for(committed):
