@@ -21,4 +21,9 @@ Everyone else is always eligible. These users are few, and have the index reward
 
 
 def is_eligible(user: User, *, day: date) -> bool:
-    return user.is_host and (user.left_on is None or day <= user.left_on)
+    return user.is_host and is_eligible_host(user.left_on, day=day)
+
+
+def is_eligible_host(left_on: date | None, *, day: date) -> bool:
+    """Return whether a host with this last day is eligible on `day`."""
+    return left_on is None or day <= left_on

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import DatabaseError, transaction
 
 from rewards.exceptions import Busy
+from rewards.selectors.eligibility import is_eligible_host
 from rewards.selectors.time_zone import business_date, business_time_zone
 from rewards.services.activity.cells import MAX_SHOWN, BadRow
 from rewards.services.activity.rows import CheckedEvent, RowParser
@@ -163,7 +164,7 @@ def _pay(live: LiveRun, stored: StoredEvents, *, looks_up: bool) -> list[dict[st
     eligible = {
         counted.user: counted
         for counted in stored.days
-        if counted.day == day and (counted.left_on is None or day <= counted.left_on)
+        if counted.day == day and is_eligible_host(counted.left_on, day=day)
     }
     crossings = [Crossing(user, of.before, of.after) for user, of in eligible.items()]
     return [
