@@ -16,6 +16,7 @@ from django.http import (
     UnreadablePostError,
 )
 from django.utils.encoding import escape_uri_path
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
@@ -176,6 +177,7 @@ def error_view(status: HTTPStatus) -> Callable[..., JsonResponse]:
     return view
 
 
+@csrf_exempt  # as the endpoints: a program sends no cookie
 def not_found(request: HttpRequest) -> JsonResponse:
     """The view of every unknown address below /api/."""
     return problem("not-found", _SENTENCES[HTTPStatus.NOT_FOUND])

@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.urls("tests.api.frame"), pytest.mark.django_db]
 
 @pytest.fixture
 def anyone():
-    return Client(raise_request_exception=False)
+    # As a program: without the cookie of a form.
+    return Client(raise_request_exception=False, enforce_csrf_checks=True)
 
 
 AWAY = "The database is busy or cannot be reached; send the same request again."
@@ -83,7 +84,7 @@ def test_a_bug_is_logged_and_not_shown(anyone, settings, caplog, debug):
 
 @pytest.mark.parametrize("debug", [True, False])
 @pytest.mark.parametrize("address", ["/api/v1/none", "/api/v2/numbers/1", "/api/", "/api"])
-@pytest.mark.parametrize("method", ["get", "post", "put"])
+@pytest.mark.parametrize("method", ["get", "post", "put", "delete"])
 def test_an_unknown_address_is_not_found(anyone, settings, address, method, debug):
     settings.DEBUG = debug
 
