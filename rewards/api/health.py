@@ -10,9 +10,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from rewards.api.problems import problem
+from rewards.api.problems import WRONG_SETTINGS, problem
+from rewards.exceptions import SettingChanged
 from rewards.selectors.database import pending_migrations
 from rewards.services.db_errors import first_line
+from rewards.services.unchanged_settings import require_unchanged_settings_once
 from rewards.wording import count
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,10 @@ def _live() -> JsonResponse:
 def _ready() -> JsonResponse:
     try:
         pending = pending_migrations()
+        if not pending:
+            require_unchanged_settings_once()
+    except SettingChanged:
+        return problem("not-ready", WRONG_SETTINGS)
     except (DatabaseError, InterfaceError) as error:
         logger.warning("Not ready: %s", first_line(error))
         return problem("not-ready", "The database cannot be reached.")

@@ -43,6 +43,8 @@ RETRY_SECONDS = 2
 
 API_PATH = "/api/"
 
+WRONG_SETTINGS = "The server has wrong settings; its log says which."
+
 STATUSES = {
     "bad-json": HTTPStatus.BAD_REQUEST,
     "bad-request": HTTPStatus.BAD_REQUEST,
@@ -66,7 +68,7 @@ _SLUGS: dict[type[RewardsError], str] = {
     UnknownHost: "unknown-host",
     UnknownRun: "not-found",
     UsageError: "invalid",
-    SettingChanged: "busy",
+    SettingChanged: "not-ready",
     AlreadyRunning: "busy",
     Busy: "busy",
     QueryTimedOut: "busy",
@@ -250,6 +252,9 @@ def _on_rewards_error(request: HttpRequest, error: RewardsError) -> JsonResponse
             break
     else:
         return _on_bug(request, error)
+    if slug == "not-ready":
+        # Logged once, where it was found.
+        return problem(slug, WRONG_SETTINGS, headers={"Retry-After": str(RETRY_SECONDS)})
     if slug != "busy":
         return problem(slug, str(error))
     logger.warning("%s %s: %s", request.method, _address(request), error)

@@ -1,13 +1,17 @@
 """Settings that stored counts depend on do not change once there is activity."""
 
+import logging
+
 from django.conf import settings
 from django.db import connection
 
 from rewards.engine.business_days import business_date
-from rewards.exceptions import MinCallSecondsChanged, TimeZoneChanged
+from rewards.exceptions import MinCallSecondsChanged, SettingChanged, TimeZoneChanged
 from rewards.models import ActivitySettings
 from rewards.selectors.activity import events_across_time
 from rewards.selectors.time_zone import business_time_zone
+
+logger = logging.getLogger(__name__)
 
 
 def require_unchanged_settings() -> None:
@@ -19,18 +23,28 @@ def require_unchanged_settings() -> None:
 _agreeing: set[tuple[object, ...]] = set()
 """The databases whose stored activity agrees with the settings of this process."""
 
+_reported: set[tuple[object, ...]] = set()
+"""Those that do not agree, as the log says."""
+
 
 def require_unchanged_settings_once() -> bool:
     """Raise as require_unchanged_settings() does, which a request has no time for.
 
     Return whether the stored activity has recorded its settings. From then on they cannot differ,
-    and this process does not ask the same database again.
+    and this process does not ask the same database again. If they differ already, the log gets one
+    error, not one for each request.
     """
     database = tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
     if database not in _agreeing:
         # Asked first: what is recorded after the check may be other settings.
         is_recorded = ActivitySettings.objects.exists()
-        require_unchanged_settings()
+        try:
+            require_unchanged_settings()
+        except SettingChanged as changed:
+            if database not in _reported:
+                _reported.add(database)
+                logger.error("No event is stored: %s", changed)
+            raise
         if not is_recorded:
             return False
         _agreeing.add(database)
@@ -40,6 +54,7 @@ def require_unchanged_settings_once() -> bool:
 def forget_unchanged_settings() -> None:
     """Let the next request check the settings again: for tests, which change them."""
     _agreeing.clear()
+    _reported.clear()
 
 
 def require_unchanged_time_zone() -> None:

@@ -1,5 +1,7 @@
 """Probes: `/livez` asks nothing, `/readyz` asks the database."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import OperationalError, connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -7,7 +9,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from rewards.selectors import database
+from rewards.services.unchanged_settings import (
+    forget_unchanged_settings,
+    record_min_call_seconds,
+)
 from tests.api.conftest import problem_of
+from tests.factories import ActivityEventFactory, ApiKeyFactory, key_text
 
 PROBE = {"SERVER_NAME": "10.0.0.7"}
 """A probe asks by address, without TLS."""
@@ -49,7 +56,42 @@ def test_a_migration_that_is_missing_is_no_readiness():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "value"), [("REWARDS_TIME_ZONE", "Asia/Kolkata"), ("REWARDS_MIN_CALL_SECONDS", 30)]
+)
+def test_wrong_settings_are_no_readiness(name, value, settings, caplog):
+    ActivityEventFactory(occurred_at=datetime(2026, 11, 16, 23, 30, tzinfo=UTC))
+    record_min_call_seconds()
+    right = getattr(settings, name)
+    setattr(settings, name, value)
+    api = Client(headers={"authorization": f"Bearer {key_text(ApiKeyFactory())}"})
+    event = {"event_id": "e", "user_id": "u", "kind": "login", "occurred_at": "2026-11-16T12:00Z"}
+
+    for _ in range(2):
+        for answer in (
+            Client().get("/readyz", **PROBE),
+            api.post(
+                "/api/v1/events",
+                {"events": [event]},
+                content_type="application/json",
+                secure=True,
+                SERVER_NAME="rewards.example",
+            ),
+        ):
+            found = problem_of(answer, 503, "not-ready")
+            assert found["detail"] == "The server has wrong settings; its log says which."
+
+    (record,) = caplog.records
+    assert (record.levelname, name in record.getMessage()) == ("ERROR", True)
+    # The right settings come with a new process.
+    forget_unchanged_settings()
+    setattr(settings, name, right)
+    assert Client().get("/readyz", **PROBE).status_code == 200
+
+
+@pytest.mark.django_db
 def test_a_ready_process_asks_one_query_from_then_on():
+    record_min_call_seconds()  # as with the first activity
     Client().get("/readyz", **PROBE)
 
     with CaptureQueriesContext(connection) as queries:
