@@ -1,5 +1,6 @@
 """The story of a request with events: check the settings, check the events, store, pay, answer."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -27,6 +28,8 @@ from rewards.services.db_errors import (
     wait_after_conflict,
 )
 from rewards.services.unchanged_settings import require_unchanged_settings_once
+
+logger = logging.getLogger(__name__)
 
 LOCK_TIMEOUT = "2s"
 """How long a request waits for a lock. The app waits with it, so less than a run does."""
@@ -150,9 +153,9 @@ def _store_and_pay(
             if not (is_conflict(error) or has_run_ended(error)):
                 raise
             if tries > 1 and live is None:
+                logger.warning("request gave up after %d conflicts: %s", tries, first_line(error))
                 raise Busy(
-                    f"Gave up after {tries} conflicts with other processes: {first_line(error)}. "
-                    "Nothing was stored; safe to send again."
+                    "The database is busy; nothing was stored. Send the same events again."
                 ) from error
             forget_live_run()
             wait_after_conflict(error, work="request", tries=tries)
