@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import IntegrityError, connection, transaction
 
-from rewards.choices import OPEN_STATUSES, RULE_TYPE_SPECS, Cadence, RuleType
+from rewards.choices import OPEN_STATUSES, RULE_TYPE_SPECS, Cadence, RuleType, RunKind
 from rewards.exceptions import InvalidStartDate, RuleChanged, RuleRefused
 from rewards.models import AwardRun, RewardRule, ScoreHistory, User
 from rewards.selectors.rules import latest_version, version_token
@@ -120,6 +120,7 @@ def _pending_version(rule: RewardRule, *, today: date) -> RewardRule:
             f"The version of {version.rule_type} from {version.starts_on} has begun and is never "
             "changed; write the next version."
         )
+    _require_no_open_run(version)
     return version
 
 
@@ -131,22 +132,14 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
             f"A version of {version.rule_type} already begins on {later.starts_on}; "
             "the next one begins after it."
         )
+    # Asked for a pending version too: the clock of another machine may be past midnight.
+    _require_no_open_run(version)
     if version.starts_on > today:
         return
-    cadence = RULE_TYPE_SPECS[RuleType(version.rule_type)].cadence
-    # The version in force on its Sunday counts for a week.
-    days_before = 6 if cadence == Cadence.WEEKLY else 0
-    first = version.starts_on - timedelta(days=days_before)
-    run = AwardRun.objects.filter(
-        cadence=cadence, reference_date__gte=first, status__in=OPEN_STATUSES
-    ).first()
-    if run is not None:
-        raise InvalidStartDate(
-            f"The {run}, is in progress with the rules it began with; a version may begin on "
-            f"{version.starts_on} once it has ended."
-        )
     award = (
-        ScoreHistory.objects.filter(rule_type=version.rule_type, reference_date__gte=first)
+        ScoreHistory.objects.filter(
+            rule_type=version.rule_type, reference_date__gte=_first_reference_date(version)
+        )
         .order_by("-reference_date")
         .first()
     )
@@ -155,6 +148,38 @@ def _require_writable(version: RewardRule, *, today: date) -> None:
             f"{version.rule_type} has been awarded for {award.reference_date}; a version may "
             f"begin on {version.starts_on} only if nothing is awarded on or after that day."
         )
+
+
+def _require_no_open_run(version: RewardRule) -> None:
+    """Raise InvalidStartDate if an open run pays a period of the version.
+
+    A live run pays by the rules that it began with, and the award run after it by those then in
+    force: only a rule type that the live run pays cannot change below it.
+    """
+    cadence = RULE_TYPE_SPECS[RuleType(version.rule_type)].cadence
+    runs = AwardRun.objects.filter(
+        cadence=cadence,
+        reference_date__gte=_first_reference_date(version),
+        status__in=OPEN_STATUSES,
+    )
+    of_type = set(
+        RewardRule.objects.filter(rule_type=version.rule_type).values_list("pk", flat=True)
+    )
+    for run in runs:
+        if run.kind != RunKind.LIVE or of_type.intersection(run.rule_versions):
+            name = f"The {run}" if run.kind == RunKind.LIVE else f"The {run},"
+            raise InvalidStartDate(
+                f"{name} is in progress with the rules it began with; a version may begin on "
+                f"{version.starts_on} once it has ended."
+            )
+
+
+def _first_reference_date(version: RewardRule) -> date:
+    """Return the first reference date whose awards the version decides."""
+    cadence = RULE_TYPE_SPECS[RuleType(version.rule_type)].cadence
+    # The version in force on its Sunday counts for a week.
+    days_before = 6 if cadence == Cadence.WEEKLY else 0
+    return version.starts_on - timedelta(days=days_before)
 
 
 def _save(version: RewardRule, *, is_dry_run: bool) -> RewardRule:

@@ -111,7 +111,8 @@ def test_verification_misses_the_award_run(other_run):
     ids=lambda run: f"{run.get('kind', 'award')} {run['status']}",
 )
 def test_a_rule_cannot_change_below_an_open_run(run):
-    AwardRunFactory(finished_at=None, **run)
+    version = RewardRuleFactory(points=9)
+    AwardRunFactory(finished_at=None, rule_versions=[version.pk], **run)
 
     with pytest.raises(InvalidStartDate, match="is in progress with the rules it began with"):
         set_rule(
