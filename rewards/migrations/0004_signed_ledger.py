@@ -1,4 +1,8 @@
-"""Signed points and entries in the ledger, kinds of runs, signed scores."""
+"""Signed points and entries in the ledger, kinds of runs, signed scores.
+
+Once there is a live run, an undo or an adjustment, it cannot be reversed: the former constraints
+refuse these rows.
+"""
 
 from importlib import import_module
 from typing import ClassVar

@@ -17,8 +17,11 @@ _MESSAGE = "This host already has this award."
 
 def _create_index(columns: str) -> tuple[str, ...]:
     return (
+        # A concurrent build waits for every older transaction, however long that takes.
+        "SET lock_timeout = 0",
         f"DROP INDEX CONCURRENTLY IF EXISTS {AWARD_ONCE}_new",
         f"CREATE UNIQUE INDEX CONCURRENTLY {AWARD_ONCE}_new ON rewards_scorehistory ({columns})",
+        "SET lock_timeout TO DEFAULT",
         # One statement: the ledger is never without its constraint.
         f"ALTER TABLE rewards_scorehistory DROP CONSTRAINT {AWARD_ONCE},"
         f" ADD CONSTRAINT {AWARD_ONCE} UNIQUE USING INDEX {AWARD_ONCE}_new",
