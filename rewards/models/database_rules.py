@@ -131,8 +131,9 @@ END
 $$;
 """
 
-# ActivityTotal is the sum of DailyActivity. A statement writes each (day, slot) once, in order of
-# day, for any number of rows.
+# ActivityTotal is the sum of DailyActivity. A trigger writes each (day, slot) once, in order of
+# day, for any number of rows. An upsert fires two of them, so that two writers of the same days
+# and slot can deadlock; both are retried.
 _TOTAL_ACTIVITY = """
 CREATE OR REPLACE FUNCTION rewards_total_activity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -129,7 +129,7 @@ def awards_of_host(*, user: int, reference_dates: Collection[date]) -> list[Scor
     return list(
         ScoreHistory.objects.filter(user_id=user, reference_date__in=reference_dates)
         .select_related("rule", "run")
-        .order_by("-reference_date", "rule_type")
+        .order_by("-reference_date", "rule_type", "entry")
     )
 
 

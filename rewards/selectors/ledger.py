@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Count, Sum
+from django.db.models import Sum
 from django.db.models.functions import Sign
 
 from rewards.choices import RuleType
@@ -57,10 +57,10 @@ class RuleTotal(NamedTuple):
 def totals_by_rule(*, first: date, last: date) -> list[RuleTotal]:
     """Return the awards for reference dates in `first`..`last`, by rule type."""
     return [
-        RuleTotal(*row)
-        for row in ScoreHistory.objects.in_days(first, last)
+        RuleTotal(rule_type, int(number), total)
+        for rule_type, number, total in ScoreHistory.objects.in_days(first, last)
         .values("rule_type")
-        .annotate(number=Count("*"), total=Sum("points"))
+        .annotate(number=Sum(Sign("points")), total=Sum("points"))
         .order_by("rule_type")
         .values_list("rule_type", "number", "total")
     ]

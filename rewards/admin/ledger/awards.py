@@ -17,7 +17,7 @@ from rewards.admin.formatting import (
     format_datetime,
     format_evidence,
     format_number,
-    format_rule_period,
+    format_period,
     link,
 )
 from rewards.admin.host_search import HostSearchAdmin, host_column
@@ -77,17 +77,14 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
     period = column("reference date", lambda award: _period(award))
     host = host_column()
     points_paid = column("points", lambda award: format_number(award.points))
-    counted = column(
-        "counted",
-        lambda award: format_evidence(award),
-    )
+    counted = column("counted", format_evidence)
     version = column(
         "rule version",
-        lambda award: link(award.rule, "rewards_rewardrule_change", award.rule_id),
+        lambda award: award.rule and link(award.rule, "rewards_rewardrule_change", award.rule_id),
     )
     run_link = column(
         "run",
-        lambda award: link(award.run, "rewards_awardrun_change", award.run_id),
+        lambda award: award.run and link(award.run, "rewards_awardrun_change", award.run_id),
     )
     written_at = column("written at", lambda award: format_datetime(award.created_at))
 
@@ -121,4 +118,4 @@ class AwardAdmin(HostSearchAdmin[ScoreHistory]):
 
 
 def _period(award: ScoreHistory) -> str:
-    return format_rule_period(award.rule_type, award.reference_date)
+    return format_period(award.cadence, award.reference_date)

@@ -111,12 +111,13 @@ def _explain(user: User, day: date, now: datetime) -> Explanation:
     }
     week = periods[Cadence.WEEKLY]
     activity = hosts.activity_of_host(user=user.pk, days=week.days)
-    awards = {
+    latest_entries = {
         (award.rule_type, award.reference_date): award
         for award in hosts.awards_of_host(
             user=user.pk, reference_dates={period.reference_date for period in periods.values()}
         )
     }
+    awards = {key: award for key, award in latest_entries.items() if award.points > 0}
     versions = {
         cadence: versions_in_force(day=period.last_day) for cadence, period in periods.items()
     }

@@ -121,7 +121,7 @@ _PHANTOMS = f"""
         FROM rewards_dailyactivity
         WHERE date IN (SELECT reference_date FROM mismatching_periods)
     ) AS day USING (reference_date, user_id)
-    WHERE entry = 0 AND NOT {IS_WEEKLY}
+    WHERE points > 0 AND NOT {IS_WEEKLY}
     UNION ALL
     SELECT reference_date, rule_type, user_id, measured, (
         SELECT {measured(Cadence.WEEKLY)} FROM rewards_dailyactivity AS day
@@ -129,7 +129,7 @@ _PHANTOMS = f"""
         AND date = ANY(ARRAY(SELECT reference_date + n FROM generate_series(0, 6) AS n))
     )
     FROM mismatching_awards
-    WHERE entry = 0 AND {IS_WEEKLY}
+    WHERE points > 0 AND {IS_WEEKLY}
 """
 
 CTES = {
