@@ -11,7 +11,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 from pytest_django import DjangoDbBlocker
 
-from rewards.services.awarding.live import forget_live_run
+from rewards.services.awarding.live import forget_all
 from rewards.services.unchanged_settings import forget_unchanged_settings
 from tests.processes import connected_to, database, own_database
 from tests.settings import resources
@@ -48,7 +48,7 @@ def pytest_unconfigure() -> None:
 def _settings_not_yet_compared() -> None:
     """Let each test be a process that has not compared its settings with the database."""
     forget_unchanged_settings()
-    forget_live_run()
+    forget_all()
 
 
 @pytest.fixture(autouse=True, scope="session")

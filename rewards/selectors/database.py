@@ -1,5 +1,7 @@
 """What the database contains, migrated or not."""
 
+from datetime import datetime
+
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -34,6 +36,14 @@ def pending_migrations() -> int:
     pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     _is_current = pending == 0
     return pending
+
+
+def database_time() -> datetime:
+    """Return the time by the clock of the database."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
 
 
 def is_in_use() -> bool:

@@ -43,7 +43,7 @@ def award_due(
     busy: list[str] = []
     tried: set[Period] = set()
     today = business_date(now)
-    refresh_live_runs()
+    refresh_live_runs(today=today)
     while len(tried) < MAX_PERIODS and time.monotonic() < options.deadline:
         due = (status.period for status in due_periods(period_statuses(now=now)))
         period = next((period for period in due if period not in tried), None)

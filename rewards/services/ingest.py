@@ -25,6 +25,7 @@ from rewards.services.db_errors import (
     first_line,
     has_run_ended,
     is_conflict,
+    is_connection_lost,
     wait_after_conflict,
 )
 from rewards.services.unchanged_settings import require_unchanged_settings_once
@@ -136,8 +137,9 @@ def _store_and_pay(
     Storing comes first: after two conflicts nothing is paid, and the run of the day pays later.
     """
     day = business_date(now)
+    pays = True
     for tries, (is_live, looks_up) in enumerate(_TRIES, start=1):
-        live = live_run_of(day, lock_timeout=LOCK_TIMEOUT) if is_live else None
+        live = live_run_of(day, lock_timeout=LOCK_TIMEOUT) if is_live and pays else None
         try:
             with transaction.atomic():
                 stored = store_events(
@@ -150,8 +152,12 @@ def _store_and_pay(
                 )
                 return stored, _pay(live, stored, looks_up=looks_up) if live else []
         except DatabaseError as error:
-            if not (is_conflict(error) or has_run_ended(error)):
+            # Without a live run the same error comes again, unless it was one of paying.
+            if is_connection_lost(error) or not (live or is_conflict(error)):
                 raise
+            if not is_conflict(error) and not has_run_ended(error):
+                logger.exception("Live awards failed; the events are stored without them.")
+                pays = False
             if tries > 1 and live is None:
                 logger.warning("request gave up after %d conflicts: %s", tries, first_line(error))
                 raise Busy(

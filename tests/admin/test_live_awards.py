@@ -25,7 +25,7 @@ def award(db):
         "occurred_at": timezone.now().isoformat(),
     }
     ingest_events(events=[login], source="app", creates_hosts=False, now=timezone.now())
-    refresh_live_runs()
+    refresh_live_runs(today=timezone.localdate())
     AwardRun.objects.update(counted_at=datetime(2026, 11, 16, 10, 35, tzinfo=UTC))
     return ScoreHistory.objects.get()
 

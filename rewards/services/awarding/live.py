@@ -5,6 +5,7 @@ day opens, which pays whatever the live run has missed. Nothing depends on live 
 """
 
 import logging
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,19 +13,19 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from rewards.choices import Cadence, RunKind, RunStatus, RunTrigger
 from rewards.engine.periods import Period
 from rewards.engine.values import Award, Facts
 from rewards.models import AwardRun
+from rewards.selectors.database import database_time
 from rewards.selectors.leaders import MAX_LEADERS, leaders_of_week
 from rewards.selectors.ledger import awarded_types_of_users, counts_of_run
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
 from rewards.selectors.runs import lock_key, open_live_runs
 from rewards.services.awarding.ledger import AwardsByUser, Job, write_awards
-from rewards.services.db_errors import first_line, is_conflict, retry_on_conflict
+from rewards.services.db_errors import first_line, is_connection_lost, retry_on_conflict
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +49,14 @@ class LiveRun:
 _kept: dict[tuple[object, ...], LiveRun] = {}
 """Database -> the live run that this process used last.
 
-Its rule versions never change: set_rule refuses a version for a day with an open run.
+Its rule versions never change: set_rule refuses another version of their types for its day.
 """
+
+PAUSE_SECONDS = 10
+"""How long a process does not try again to open a live run, when it could not."""
+
+_paused_until: dict[tuple[object, ...], float] = {}
+"""Database -> time.monotonic()."""
 
 
 def live_run_of(day: date, *, lock_timeout: str) -> LiveRun | None:
@@ -74,6 +81,12 @@ def forget_live_run() -> None:
     _kept.pop(_database(), None)
 
 
+def forget_all() -> None:
+    """Be as a new process: for tests."""
+    _kept.clear()
+    _paused_until.clear()
+
+
 def _database() -> tuple[object, ...]:
     return tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
 
@@ -83,13 +96,15 @@ def _open(period: Period, lock_timeout: str) -> LiveRun | None:
         cadence=period.cadence, reference_date=period.reference_date
     ).exclude(kind=RunKind.UNDO)
     run = runs.order_by("attempt").first()
-    if run is None and active_versions(period=period):
+    is_paused = time.monotonic() < _paused_until.get(_database(), 0)
+    if run is None and not is_paused and active_versions(period=period):
         try:
             run = _new_live_run(period, lock_timeout)
         except DatabaseError as error:
-            if not is_conflict(error):
+            if is_connection_lost(error):
                 raise
-            logger.info("No live run was opened: %s", first_line(error))
+            _paused_until[_database()] = time.monotonic() + PAUSE_SECONDS
+            logger.warning("No live run was opened: %s", first_line(error))
     if run is None or run.status != RunStatus.LIVE:
         return None
     return LiveRun(run_id=run.pk, job=Job(period, rules_of_versions(run.rule_versions)))
@@ -109,7 +124,10 @@ def _new_live_run(period: Period, lock_timeout: str) -> AwardRun | None:
         # A writer of rule versions waits, and then sees this run: services/rules.py.
         cursor.execute("LOCK TABLE rewards_rewardrule IN SHARE MODE")
         versions = active_versions(period=period)
-        if not versions:
+        runs = AwardRun.objects.filter(
+            cadence=period.cadence, reference_date=period.reference_date, attempt__gte=1
+        )
+        if not versions or runs.exists():
             return None
         run, _ = AwardRun.objects.get_or_create(
             cadence=period.cadence,
@@ -172,19 +190,34 @@ def end_live_run(run: AwardRun) -> None:
         run.save()
 
 
-def refresh_live_runs() -> None:
-    """Add up what live runs have paid so far, so that no page has to."""
-    for run in open_live_runs():
-        _count(run)
-        columns = ("awards", "points", "by_rule", "hosts_rewarded", "leaders", "counted_at")
-        AwardRun.objects.filter(pk=run.pk, finished_at=None).update(
-            **{column: getattr(run, column) for column in columns}
-        )
+def refresh_live_runs(*, today: date) -> None:
+    """Add up what live runs have paid so far, so that no page has to; end those of earlier days.
+
+    What fails is logged: the next call does it.
+    """
+    try:
+        for run in open_live_runs():
+            if run.reference_date < today and run.status == RunStatus.LIVE:
+                end_live_run(run)
+            else:
+                _refresh(run)
+    except DatabaseError as error:
+        if is_connection_lost(error):
+            raise
+        logger.warning("Live runs were not added up: %s", first_line(error))
+
+
+def _refresh(run: AwardRun) -> None:
+    _count(run)
+    columns = ("awards", "points", "by_rule", "hosts_rewarded", "leaders", "counted_at")
+    AwardRun.objects.filter(pk=run.pk, finished_at=None).update(
+        **{column: getattr(run, column) for column in columns}
+    )
 
 
 def _count(run: AwardRun) -> None:
-    # By the clock of the database, as the awards, and after the last of them.
-    run.counted_at = Now()
+    # By the clock of the database, as the awards; what is written from now on may be missing.
+    run.counted_at = database_time()
     counts = counts_of_run(run=run.pk, reference_date=run.reference_date)
     run.awards = counts.awards
     run.points = counts.points
