@@ -47,6 +47,19 @@ def test_every_list_opens_under_the_name_of_its_model(client, login):
     }
 
 
+def test_an_adjustment_has_its_row_and_its_page(client, login):
+    login("Viewer")
+    none = dict.fromkeys(("rule", "run", "measured", "threshold"))
+    adjustment = ScoreHistoryFactory(rule_type="ADJUSTMENT", points=-5, **none)
+
+    listed = words(client.get(reverse("admin:rewards_scorehistory_changelist")))
+    shown = words(client.get(reverse("admin:rewards_scorehistory_change", args=[adjustment.pk])))
+
+    for page in (listed, shown):
+        assert "Adjustment" in page
+        assert "-5" in page
+
+
 @pytest.fixture
 def limit(monkeypatch):
     """Lists count three rows, and show two on a page."""

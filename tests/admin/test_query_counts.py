@@ -36,8 +36,9 @@ QUERIES = {
     "rewards_rewardrule_add?rule_type=DAILY_AUDIO_CALL_TARGET": 4,
     # Latest version; begin of the savepoints of view and service (2), lock, latest version, version
     # of the same day, later versions, versions of the type, open runs; author, uniqueness and three
-    # constraints, each in a savepoint (11); end of the savepoints (2); version in force; hosts by count, and hosts that lose, each
-    # with savepoint, time limit, memory, query, both reset, end of savepoint (14); all versions.
+    # constraints, each in a savepoint (11); end of the savepoints (2); version in force; hosts by
+    # count, and hosts that lose, each with savepoint, time limit, memory, query, both reset, end of
+    # savepoint (14); all versions.
     "rewards_rewardrule_add?rule_type=DAILY_AUDIO_CALL_TARGET&preview": 40,
     # Count, rows.
     "rewards_host_changelist": 4,

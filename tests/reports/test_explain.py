@@ -10,6 +10,7 @@ from rewards.choices import (
     BatchStatus,
     Cadence,
     RuleType,
+    RunKind,
     RunStatus,
     RunTrigger,
 )
@@ -403,3 +404,20 @@ def test_only_staff_may_ask_about_who_is_no_host():
 
     with pytest.raises(UnknownHost, match=r"^No host has the external id 'bob'\.$"):
         explain_host(external_id="bob", day=A_MONDAY, now=NOW, scope=ALL_HOSTS)
+
+
+def test_an_award_that_was_undone_is_not_explained_as_paid(host, audio_rule):
+    award = ScoreHistoryFactory(user=host, rule=audio_rule, measured=6)
+    ScoreHistoryFactory(
+        user=host,
+        rule=audio_rule,
+        measured=6,
+        entry=1,
+        points=-award.points,
+        run=AwardRunFactory(kind=RunKind.UNDO),
+    )
+
+    rule = explained(host)
+
+    assert rule.award is None
+    assert rule.outcome != Outcome.AWARDED
