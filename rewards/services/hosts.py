@@ -234,7 +234,7 @@ def update_host(
     """
     wanted = {"first_name": first_name, "last_name": last_name, "left_on": left_on}
     with transaction.atomic():
-        row = Host.objects.select_for_update().filter(pk=host).first()
+        row = Host.objects.select_for_update(no_key=True).filter(pk=host).first()
         if row is None:
             raise UnknownHost(f"There is no host {host}.")
         if row.version_token != expected_token:
@@ -264,9 +264,9 @@ def reactivate(*, hosts: Collection[int]) -> list[Host]:
 
 def _set_last_day(hosts: Collection[int], last_day: date | None, *, is_active: bool) -> list[Host]:
     with transaction.atomic():
-        # In order of key, so that two calls cannot deadlock.
+        # In order of key, so that two calls cannot deadlock. New events do not wait for the locks.
         rows = Host.objects.filter(pk__in=hosts, left_on__isnull=is_active).order_by("pk")
-        changed = list(rows.select_for_update())
+        changed = list(rows.select_for_update(no_key=True))
         Host.objects.filter(pk__in=[host.pk for host in changed]).update(left_on=last_day)
     return changed
 

@@ -3,12 +3,15 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from django.db import connection
+import pytest
+from django.db import connection, transaction
 
 from rewards.models import Host
 from rewards.services import hosts
-from tests.factories import HostFactory
+from tests.factories import A_MONDAY, HostFactory
 from tests.processes import another_session
+from tests.services.test_hosts import update
+from tests.services.test_ingest import counts, event, send
 
 
 def test_of_eight_puts_of_a_host_one_creates_it(committed):
@@ -33,3 +36,24 @@ def test_a_put_does_not_wait_for_new_events_of_the_host(committed):
         assert hosts.put_host(external_id="ada", values={"first_name": "Ada"}).changes
 
         other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("edit", ["put", "update", "deactivate", "reactivate"])
+def test_an_event_is_stored_while_its_host_is_edited(edit, committed):
+    host = HostFactory(external_id="u1", left_on=A_MONDAY if edit == "reactivate" else None)
+    edits = {
+        "put": lambda: hosts.put_host(external_id="u1", values={"first_name": "Ada"}).changes,
+        "update": lambda: update(host, first_name="Ada").changes,
+        "deactivate": lambda: hosts.deactivate(hosts=[host.pk], last_day=A_MONDAY),
+        "reactivate": lambda: hosts.reactivate(hosts=[host.pk]),
+    }
+
+    def request():
+        try:
+            return counts(send(event()))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor() as pool, transaction.atomic():
+        assert edits[edit]()
+        assert pool.submit(request).result() == (1, 0, 0)
