@@ -16,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 MAX_TRIES = 5
 
+LOCK_TIMEOUT = "2s"
+"""How long a request waits for a lock. The app waits with it, so less than a run does."""
+
 _CONFLICT = {
     "40001",  # serialization failure
     "40P01",  # deadlock detected

@@ -14,7 +14,7 @@ from rewards.engine.business_days import parse_day
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
 from rewards.models import Host, User
 from rewards.selectors.prepared import fetch_prepared
-from rewards.services.db_errors import is_sequence_behind, retry_on_conflict
+from rewards.services.db_errors import LOCK_TIMEOUT, is_sequence_behind, retry_on_conflict
 
 EDITABLE = ("first_name", "last_name", "left_on")
 """The fields that the app sets."""
@@ -143,7 +143,8 @@ def put_host(*, external_id: str, values: Mapping[str, Any]) -> HostUpdate:
     """Create the host `external_id` with `values`, or change these fields of it.
 
     `values` has keys of EDITABLE and values of checked_value(). The same call again changes
-    nothing. Raises HostRefused, also for a user who is not a host.
+    nothing. Raises HostRefused, also for a user who is not a host, and OperationalError after two
+    waits of LOCK_TIMEOUT.
     """
     if not _ID.fullmatch(external_id):
         raise HostRefused(
@@ -159,6 +160,8 @@ def put_host(*, external_id: str, values: Mapping[str, Any]) -> HostUpdate:
 @partial(retry_on_conflict, max_tries=2)
 def _put(external_id: str, values: Mapping[str, Any]) -> HostUpdate:
     with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [LOCK_TIMEOUT])
         # New events of the host do not wait for this lock.
         locked = User.objects.select_for_update(no_key=True)
         user = locked.filter(external_id=external_id).first()

@@ -22,6 +22,7 @@ from rewards.services.awarding.live import (
     pay,
 )
 from rewards.services.db_errors import (
+    LOCK_TIMEOUT,
     first_line,
     has_run_ended,
     is_conflict,
@@ -31,9 +32,6 @@ from rewards.services.db_errors import (
 from rewards.services.unchanged_settings import require_unchanged_settings_once
 
 logger = logging.getLogger(__name__)
-
-LOCK_TIMEOUT = "2s"
-"""How long a request waits for a lock. The app waits with it, so less than a run does."""
 
 _TRIES = [(True, False), (True, True), (False, False)]
 """For each try: whether it pays, and whether it looks up what was paid already."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rewards.services.ingest import LOCK_TIMEOUT
+from rewards.services.db_errors import LOCK_TIMEOUT
 from tests.faults.api import (
     IN_ZONE,
     NIGHT,

@@ -1,10 +1,11 @@
 """Concurrent changes of hosts, on connections of their own."""
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from rewards.models import Host
 from rewards.services import hosts
@@ -36,6 +37,26 @@ def test_a_put_does_not_wait_for_new_events_of_the_host(committed):
         assert hosts.put_host(external_id="ada", values={"first_name": "Ada"}).changes
 
         other.execute("ROLLBACK")
+
+
+def test_a_put_waits_for_a_lock_as_long_as_a_request_may(committed, monkeypatch):
+    host = HostFactory(external_id="ada", first_name="Ada")
+    monkeypatch.setattr(hosts, "LOCK_TIMEOUT", "100ms")
+    with another_session() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM rewards_user WHERE id = %s FOR UPDATE", [host.pk])
+
+        started = time.monotonic()
+        with pytest.raises(OperationalError, match="lock timeout"):
+            hosts.put_host(external_id="ada", values={"first_name": "Bea"})
+        seconds = time.monotonic() - started
+
+        other.execute("ROLLBACK")
+    assert seconds < 10  # the timeout of other transactions
+    assert hosts.put_host(external_id="ada", values={"first_name": "Bea"}).changes
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("10s",)
 
 
 @pytest.mark.parametrize("edit", ["put", "update", "deactivate", "reactivate"])
