@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
@@ -334,6 +334,19 @@ def test_settings_are_compared_once_a_process(monkeypatch):
     send(event("e4"))
     send(event("e5"))
     assert len(compared) == 3
+
+
+@pytest.mark.usefixtures("_hosts")
+def test_two_kinds_of_problems_end_with_their_cause():
+    """As docs/integration.md says: these are worth sending again."""
+    events = [event("e1", "later"), event("e2", at="2026-11-24T03:05:01Z")]
+    found = problems(send(*events))
+    assert [part for _, _, part, _ in found] == ["user", "occurred_at"]
+
+    HostFactory(external_id="later")
+    answer = send(*events, now=NOW + timedelta(seconds=1))
+
+    assert counts(answer) == (2, 0, 0)
 
 
 # --- Conflicts --------------------------------------------------------------------------------
