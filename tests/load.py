@@ -1,11 +1,11 @@
-"""A load on the API, to see that it loses nothing, beside a run and when PostgreSQL restarts.
+"""A load on the API, to see that it loses nothing, beside a run and when PostgreSQL crashes.
 
     python -m tests.load [--seconds N] [--clients N]
 
 Clients send events to gunicorn as in production, with live awards on. Each sends again what was
 not answered, with the same ids. After a third of the time the run of yesterday begins and moves
-all scores to its day; after two thirds PostgreSQL restarts. Then the night comes. Prints the rates,
-and ends with 1 when anything was lost.
+all scores to its day; after two thirds PostgreSQL crashes and restarts. Then the night comes.
+Prints the rates, and ends with 1 when anything was lost.
 """
 
 import argparse
@@ -258,11 +258,11 @@ def is_ready(port: int) -> bool:
 
 
 def disturb(trial: Trial, began: float, seconds: float) -> dict[str, float]:
-    """Award yesterday, then restart PostgreSQL; return the seconds that each has taken."""
+    """Award yesterday, then crash PostgreSQL; return the seconds that each has taken."""
     taken = {}
     for part, name, work in (
         (1 / 3, "run of yesterday", lambda: trial.manage("award_due")),
-        (2 / 3, "restart of PostgreSQL", lambda: restart(trial.local)),
+        (2 / 3, "crash and restart of PostgreSQL", lambda: restart(trial.local)),
     ):
         time.sleep(max(0.0, began + part * seconds - time.monotonic()))
         start = time.monotonic()
@@ -272,7 +272,12 @@ def disturb(trial: Trial, began: float, seconds: float) -> dict[str, float]:
 
 
 def restart(local: LocalDatabase) -> None:
-    local.stop()
+    """Shut PostgreSQL down as after a kill, and start it: what was committed has to be there."""
+    process = local.cluster.process()
+    assert process is not None
+    os.kill(process, signal.SIGQUIT)
+    while local.cluster.process() is not None:
+        time.sleep(0.01)
     local.ensure_running()
 
 

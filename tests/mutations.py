@@ -605,6 +605,18 @@ BUGS = [
         ],
     ),
     Bug(
+        "a request is answered before its events are on the disk",
+        [
+            Change(
+                "rewards/services/activity/storing.py",
+                "CROSS JOIN set_config('lock_timeout', %(lock_timeout)s, true)",
+                "CROSS JOIN set_config('lock_timeout', %(lock_timeout)s, true)"
+                " CROSS JOIN set_config('synchronous_commit', 'off', true)",
+            )
+        ],
+        ["tests/faults/test_load.py"],
+    ),
+    Bug(
         "opening a live run waits for a lock as long as a run does",
         [
             Change(

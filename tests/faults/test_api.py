@@ -16,7 +16,6 @@ from tests.faults.api import (
     serving,
     set_rules,
 )
-from tests.faults.conftest import migrated
 from tests.faults.databases import Database, Server, State, at
 from tests.faults.pg_proxy import (
     Action,
@@ -65,9 +64,9 @@ class Golden:
 
 
 @pytest.fixture(scope="module")
-def open_day(server: Server) -> Database:
+def open_day(server: Server, empty: Database) -> Database:
     """Today's rules and one call, without awards. Copy it, never change it."""
-    database = migrated(server)
+    database = server.database(like=empty.name)
     set_rules(database)
     import_events(database, BEFORE)
     return database
