@@ -18,7 +18,7 @@ from rewards.models import Host, Score, ScoreHistory
 from rewards.reports.verify.verification import verify_ledger
 from rewards.services import due, rules
 from rewards.services.activity.importing import import_activity
-from rewards.services.awarding.live import forget_live_run
+from rewards.services.awarding.live import forget_all
 from rewards.services.ingest import ingest_events
 from rewards.services.unchanged_settings import forget_unchanged_settings
 from tests import awards
@@ -97,7 +97,7 @@ def send(
 
 def restart() -> None:
     """Forget what a process keeps between its requests."""
-    forget_live_run()
+    forget_all()
     forget_unchanged_settings()
 
 

@@ -61,8 +61,8 @@ class Reference:
     """The latest reference date of any run."""
     score_days: dict[str, date] = field(default_factory=dict)
     """Host with an award -> the day of its score."""
-    live_runs: dict[date, bool] = field(default_factory=dict)
-    """Day with a live run -> whether it takes awards."""
+    live_runs: dict[date, set[str]] = field(default_factory=dict)
+    """Day with a live run -> the rule types that it pays; none once it has ended."""
     awarded_days: set[date] = field(default_factory=set)
 
     # --- Actions --------------------------------------------------------------------------------
@@ -85,8 +85,8 @@ class Reference:
             paid_type == rule_type and day >= starts_on - days_back * DAY
             for _, paid_type, day in self.ledger
         )
-        is_paid_live = rule_type != WEEKLY and any(
-            is_open and day >= starts_on for day, is_open in self.live_runs.items()
+        is_paid_live = any(
+            rule_type in types and day >= starts_on for day, types in self.live_runs.items()
         )
         return starts_on > today or not (is_paid or is_paid_live)
 
@@ -116,39 +116,39 @@ class Reference:
         before = self.due(today)
         outcomes = self.ingest(events, now)
         is_well_formed = any(event.at <= now + timedelta(minutes=5) for event in events)
-        if not (is_live and is_well_formed and self.opens_live_run(today)):
-            return outcomes, set()
+        types = self.paid_live(today) if is_live and is_well_formed else set()
         paid = {
             key: points
             for key, points in self.due(today).items()
-            if key not in before and key not in self.ledger
+            if key[1] in types and key not in before and key not in self.ledger
         }
         self.pay(paid, today)
         return outcomes, {(host, rule_type) for host, rule_type, _ in paid}
 
-    def opens_live_run(self, day: date) -> bool:
-        """Return whether `day` takes live awards; the first call that finds a rule opens its run.
-
-        The first award run of a day ends its live run for good.
-        """
+    def paid_live(self, day: date) -> set[str]:
+        """Return the rule types that are paid live; the first call with one opens the live run."""
         if day not in self.live_runs:
-            has_rule = any(
-                version.is_active
+            types = {
+                rule_type
                 for rule_type in KIND_OF
-                if (version := self.version_of(rule_type, day))
-            )
-            if day in self.awarded_days or not has_rule:
-                return False
-            self.live_runs[day] = True
+                if (version := self.version_of(rule_type, day)) and version.is_active
+            }
+            if day in self.awarded_days or not types:
+                return set()
+            self.live_runs[day] = types
             self.evaluated = max(day, self.evaluated or day)
         return self.live_runs[day]
+
+    def end_live_runs(self, today: date) -> None:
+        """End those of earlier days, for good."""
+        self.live_runs |= {day: set() for day in self.live_runs if day < today}
 
     def award(self, day: date, *, is_week: bool = False) -> None:
         """Pay what is due for a day, or for the week of a Monday, and is not yet paid."""
         self.evaluated = max(day, self.evaluated or day)
         if not is_week:
             self.awarded_days.add(day)
-            self.live_runs[day] = False
+            self.live_runs[day] = set()
         due = self.due(day, is_week=is_week)
         self.pay({key: due[key] for key in due if key not in self.ledger}, day)
         for host, last in self.score_days.items():

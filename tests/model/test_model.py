@@ -161,13 +161,14 @@ class Histories(RuleBasedStateMachine):
     def award_due(self):
         for day, is_week in engine.award_due(self.now):
             self.reference.award(day, is_week=is_week)
+        self.reference.end_live_runs(self.now.date())
         event("due periods awarded")
 
     @rule(day=st.sampled_from(DAYS), statement=st.integers(1, 30))
     def crash_and_run_again(self, day, statement):
         if day >= self.now.date():
             return
-        before = self.reference.ledger
+        before = dict(self.reference.ledger)
         with engine.crash_at(statement) as has_crashed:
             engine.award(day, self.now)
         event("crashed" if has_crashed() else "ended before the crash")
