@@ -4,8 +4,10 @@ import json
 import os
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 import pytest
@@ -76,6 +78,49 @@ def test_the_python_example_stores_its_events_once(run):
     login = ActivityEvent.objects.filter(kind="login").first()
     assert login.event_id == f"login:ana:{login.business_date}"
     assert DailyActivity.objects.filter(logins=1, video_calls=1, video_seconds=65).exists()
+
+
+ANSWER = b'{"stored": 2, "duplicates": 0, "problems": [], "awards": []}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+REPLIES = {
+    "nothing": b"",
+    "half a status": b"HTTP",
+    "half a head": HEAD[:40],
+    "half a body": HEAD + b"Content-Length: 60\r\n\r\n" + ANSWER[:30],
+    "half a chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n3c\r\n" + ANSWER[:30],
+    "half a body without its length": HEAD + b"\r\n" + ANSWER[:30],
+}
+
+
+@pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
+def test_the_python_example_repeats_after_a_cut_reply(reply):
+    bodies = []
+
+    class CutsItsFirstReply(socketserver.StreamRequestHandler):
+        def handle(self):
+            length = 0
+            while (line := self.rfile.readline().strip()) != b"":
+                name, _, value = line.partition(b":")
+                length = int(value) if name.lower() == b"content-length" else length
+            bodies.append(self.rfile.read(length))
+            self.wfile.write(reply if len(bodies) == 1 else HEAD + b"\r\n" + ANSWER)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), CutsItsFirstReply) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        ended = subprocess.run(
+            [sys.executable, "-c", block("python")],
+            env=os.environ | {"REWARDS_URL": url, "REWARDS_KEY": "rwd_x"},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        server.shutdown()
+
+    assert ended.returncode == 0, ended.stderr
+    assert len(bodies) == 2
+    assert bodies[0] == bodies[1]
 
 
 NODE_DRIVER = """
