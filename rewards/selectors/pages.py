@@ -1,7 +1,8 @@
 """Pages of a list, each found by the key of the last row before it (keyset paging).
 
 A key names a place in the order, not a number of rows: rows that are added meanwhile neither repeat
-a row on the next page nor hide one.
+nor hide one that was there before. A row added before that place is missed; one that moves, as a
+host in a ranking does, can be read twice or not at all.
 """
 
 from collections.abc import Callable, Sequence
