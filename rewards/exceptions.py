@@ -18,7 +18,7 @@ class UsageError(RewardsError):
 
 
 class BadPeriod(UsageError):
-    """A period that cannot be evaluated: it has not ended, or is no valid day or week."""
+    """A period that cannot be evaluated: it has not ended, or is not a valid day or week."""
 
 
 class RuleRefused(UsageError):

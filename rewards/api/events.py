@@ -12,7 +12,7 @@ from rewards.api.json_body import read_text
 from rewards.api.paging import refuse_other_parameters
 from rewards.api.problems import Refused, pointer
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind, RuleType
-from rewards.services.activity.cells import BadRow, Malformed, parse_json, shown
+from rewards.services.activity.cells import MAX_SHOWN, BadRow, Malformed, parse_json, shown
 from rewards.services.activity.reading import COLUMNS, OPTIONAL, quoted
 from rewards.services.ingest import ingest_events
 
@@ -24,7 +24,9 @@ router = Router(tags=["events"])
 
 class EventProblem(Schema):
     index: int = Field(description="The position of the event in the request, from 0.")
-    event_id: str | None = Field(description="As sent; null if it is no text.")
+    event_id: str | None = Field(
+        description=f"As sent, its first {MAX_SHOWN} characters; null if it is not text."
+    )
     part: str = Field(
         description="The key that is wrong; `line` for the event as a whole, `user` for an unknown "
         "host, `conflict` for an id that is stored with other content."

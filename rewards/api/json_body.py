@@ -98,7 +98,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise _bad_json(f"The body has {name}, which is no JSON number.")
+    raise _bad_json(f"The body has {name}, which is not a JSON number.")
 
 
 def _unstorable(value: object) -> str:

@@ -44,7 +44,7 @@ class Problem:
     index: int
     """Its position among the events of the request, from 0."""
     event_id: str | None
-    """As sent, cut to MAX_SHOWN; None if it is no text."""
+    """As sent, cut to MAX_SHOWN; None if it is not text."""
     part: str
     """"line" for the event as a whole, the key that is wrong, "user" or "conflict"."""
     reason: str

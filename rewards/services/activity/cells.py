@@ -55,7 +55,7 @@ def csv_cells(text: str, order: Sequence[int | None], *, width: int) -> list[str
 def parse_json(text: str) -> Any:
     """Return the value of a JSON text. Raises BadRow if it cannot be read to its end.
 
-    An object that has a key twice, or a value that is no JSON number, becomes Malformed; so does
+    An object that has a key twice, or a value that is not a JSON number, becomes Malformed; so does
     such a number in a list.
     """
     try:
