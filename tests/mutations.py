@@ -469,8 +469,8 @@ BUGS = [
         [
             Change(
                 "rewards/services/rules.py",
-                "filter(rule_type=version.rule_type, reference_date__gte=first)",
-                "filter(rule_type=version.rule_type, reference_date__gt=first)",
+                "rule_type=version.rule_type, reference_date__gte=_first_reference_date(version)",
+                "rule_type=version.rule_type, reference_date__gt=_first_reference_date(version)",
             )
         ],
         ["tests/services/test_rules.py"],
