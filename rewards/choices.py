@@ -31,7 +31,6 @@ class ApiScope(models.TextChoices):
     EVENTS_WRITE = "events:write", "Send events"
     HOSTS_WRITE = "hosts:write", "Create and change hosts"
     SCORES_READ = "scores:read", "Read scores, awards and runs"
-    ADJUSTMENTS_WRITE = "adjustments:write", "Adjust points"
 
 
 class RuleType(models.TextChoices):

@@ -12,7 +12,6 @@ SCOPES = [
     ("events:write", "Send events"),
     ("hosts:write", "Create and change hosts"),
     ("scores:read", "Read scores, awards and runs"),
-    ("adjustments:write", "Adjust points"),
 ]
 
 

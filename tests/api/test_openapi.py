@@ -50,6 +50,12 @@ def test_every_operation_names_its_scope_and_its_problems():
             assert "404" in refusals
 
 
+def test_every_scope_that_is_offered_is_needed_somewhere():
+    needed = {scope for *_, operation in operations() for scope in operation["security"][0]["key"]}
+
+    assert needed == set(ApiScope.values)
+
+
 def test_every_refusal_is_documented_as_a_problem():
     for method, path, operation in operations():
         for status, response in operation["responses"].items():
