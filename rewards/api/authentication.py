@@ -11,8 +11,8 @@ from rewards.api.rate_limit import require_rate
 from rewards.choices import ApiScope
 from rewards.models import ApiClient
 from rewards.selectors.api_clients import key_of_text
-from rewards.selectors.scope import ALL_HOSTS, Scope
 from rewards.selectors.time_zone import business_date
+from rewards.selectors.visible_hosts import ALL_HOSTS, VisibleHosts
 from rewards.services.api_clients import record_use
 
 
@@ -21,7 +21,7 @@ class Access:
     """Who sent a request, and which hosts it may see; `request.auth` of an endpoint."""
 
     client: ApiClient
-    scope: Scope
+    visible: VisibleHosts
 
 
 class ApiRequest(HttpRequest):
@@ -54,4 +54,4 @@ class KeyWith(AuthBase):
         require_rate(client)
         if self.scope not in client.scopes:
             raise Refused("forbidden", f"The key does not allow {self.scope}.")
-        return Access(client=client, scope=ALL_HOSTS)
+        return Access(client=client, visible=ALL_HOSTS)

@@ -67,6 +67,6 @@ def host_awards(
         last=last,
         after=read_cursor(cursor, HostKey, of=request.path),
         limit=limit,
-        scope=request.auth.scope,
+        visible=request.auth.visible,
     )
     return page_response(page.to_dict(), page.next, of=request.path)

@@ -109,7 +109,7 @@ def explanation(request: ApiRequest, user_id: str, date: BusinessDay) -> JsonRes
     """Why the host has, or has not, each award of a business day and of its week."""
     refuse_other_parameters(request, "date")
     found = explain_host(
-        external_id=user_id, day=date, now=timezone.now(), scope=request.auth.scope
+        external_id=user_id, day=date, now=timezone.now(), visible=request.auth.visible
     )
     return JsonResponse(found.to_dict())
 
@@ -126,7 +126,7 @@ def host(request: ApiRequest, user_id: str) -> JsonResponse:
     A score whose period is over reads 0.
     """
     refuse_other_parameters(request)
-    found = progress(external_id=user_id, now=timezone.now(), scope=request.auth.scope)
+    found = progress(external_id=user_id, now=timezone.now(), visible=request.auth.visible)
     return JsonResponse(found.to_dict())
 
 

@@ -69,6 +69,6 @@ def leaderboard(
         after=read_cursor(cursor, LeaderKey, of=of),
         limit=limit,
         now=now,
-        scope=request.auth.scope,
+        visible=request.auth.visible,
     )
     return page_response(found.to_dict(), found.next, of=of)

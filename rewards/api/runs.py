@@ -76,7 +76,7 @@ def runs(
         last=last,
         after=read_cursor(cursor, RunPlace, of=request.path),
         limit=limit,
-        scope=request.auth.scope,
+        visible=request.auth.visible,
     )
     return page_response(page.to_dict(), page.next, of=request.path)
 
@@ -85,7 +85,7 @@ def runs(
 def run(request: ApiRequest, run_id: int) -> JsonResponse:
     """A row of the run journal."""
     refuse_other_parameters(request)
-    return JsonResponse(journal_row(run=run_id, scope=request.auth.scope).to_dict())
+    return JsonResponse(journal_row(run=run_id, visible=request.auth.visible).to_dict())
 
 
 @router.get(
@@ -103,6 +103,6 @@ def run_awards(
         run=run_id,
         after=read_cursor(cursor, RunKey, of=request.path),
         limit=limit,
-        scope=request.auth.scope,
+        visible=request.auth.visible,
     )
     return page_response(page.to_dict(), page.next, of=request.path)

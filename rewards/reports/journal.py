@@ -7,7 +7,7 @@ from typing import Any
 
 from rewards.models import AwardRun
 from rewards.selectors.runs import RunPlace, run_by_id, runs_page
-from rewards.selectors.scope import Scope
+from rewards.selectors.visible_hosts import VisibleHosts
 
 __all__ = ["JournalPage", "JournalRow", "RunPlace", "journal_page", "journal_row"]
 
@@ -53,13 +53,13 @@ class JournalPage:
 
 
 def journal_page(
-    *, first: date, last: date, after: RunPlace | None, limit: int, scope: Scope
+    *, first: date, last: date, after: RunPlace | None, limit: int, visible: VisibleHosts
 ) -> JournalPage:
     """Return a page of the runs for reference dates in `first`..`last`, latest date first."""
-    page = runs_page(first=first, last=last, after=after, limit=limit, scope=scope)
+    page = runs_page(first=first, last=last, after=after, limit=limit, visible=visible)
     return JournalPage(rows=[JournalRow(run=run) for run in page.rows], next=page.next)
 
 
-def journal_row(*, run: int, scope: Scope) -> JournalRow:
+def journal_row(*, run: int, visible: VisibleHosts) -> JournalRow:
     """Return a run. Raises UnknownRun."""
-    return JournalRow(run=run_by_id(run=run, scope=scope))
+    return JournalRow(run=run_by_id(run=run, visible=visible))

@@ -16,9 +16,9 @@ from rewards.selectors.leaders import (
     ranking_page,
     recorded_leaders,
 )
-from rewards.selectors.scope import ALL_HOSTS, Scope
 from rewards.selectors.time_limits import query_time_limit
 from rewards.selectors.time_zone import business_date
+from rewards.selectors.visible_hosts import ALL_HOSTS, VisibleHosts
 
 __all__ = [
     "MAX_LEADERS",
@@ -63,7 +63,7 @@ def leaderboard(*, first: date, last: date, limit: int = MAX_LEADERS) -> Leaderb
     LEADERBOARD_TIMEOUT_MS. Raises QueryTimedOut.
     """
     if first == monday_of(first) and last == sunday_of(first):
-        found, as_of = recorded_leaders(monday=first, scope=ALL_HOSTS)
+        found, as_of = recorded_leaders(monday=first, visible=ALL_HOSTS)
     else:
         with query_time_limit(milliseconds=LEADERBOARD_TIMEOUT_MS):
             found, as_of = leaders(first=first, last=last, limit=limit), None
@@ -96,7 +96,7 @@ class WeekLeaders:
 
 
 def week_leaders(
-    *, monday: date, after: LeaderKey | None, limit: int, now: datetime, scope: Scope
+    *, monday: date, after: LeaderKey | None, limit: int, now: datetime, visible: VisibleHosts
 ) -> WeekLeaders:
     """Return the leaders of a week, or a page of all its hosts with awards once it has ended.
 
@@ -105,13 +105,13 @@ def week_leaders(
     LEADERBOARD_TIMEOUT_MS. Raises QueryTimedOut.
     """
     if monday >= monday_of(business_date(now)):
-        recorded = recorded_leaders(monday=monday, scope=scope)
+        recorded = recorded_leaders(monday=monday, visible=visible)
         rows = tuple(_named(recorded.leaders[:limit]))
         return WeekLeaders(monday=monday, is_open=True, rows=rows, as_of=recorded.as_of, next=None)
     with query_time_limit(
         milliseconds=LEADERBOARD_TIMEOUT_MS, work_mem="64MB", advice="ask again later"
     ):
-        page = ranking_page(monday=monday, after=after, limit=limit, scope=scope)
+        page = ranking_page(monday=monday, after=after, limit=limit, visible=visible)
     rows = tuple(
         LeaderboardRow(
             rank=key.rank, user_id=key.user_id, external_id=external_id, points=key.points

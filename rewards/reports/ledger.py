@@ -15,8 +15,8 @@ from rewards.selectors.ledger_pages import (
     ledger_of_run,
 )
 from rewards.selectors.runs import run_by_id
-from rewards.selectors.scope import Scope
 from rewards.selectors.time_limits import query_time_limit
+from rewards.selectors.visible_hosts import VisibleHosts
 
 __all__ = ["HostKey", "LedgerPage", "RunKey", "awards_of_host", "awards_of_run"]
 
@@ -44,29 +44,29 @@ def awards_of_host(
     last: date,
     after: HostKey | None,
     limit: int,
-    scope: Scope,
+    visible: VisibleHosts,
 ) -> LedgerPage[HostKey]:
     """Return a page of the host's ledger rows for `first`..`last`, latest reference date first.
 
     Raises UnknownHost.
     """
-    host = host_by_external_id(external_id=external_id, scope=scope)
+    host = host_by_external_id(external_id=external_id, visible=visible)
     days = list(days_between(first, last))
-    page = ledger_of_host(user=host.pk, days=days, after=after, limit=limit, scope=scope)
+    page = ledger_of_host(user=host.pk, days=days, after=after, limit=limit, visible=visible)
     return LedgerPage(rows=page.rows, next=page.next)
 
 
 def awards_of_run(
-    *, run: int, after: RunKey | None, limit: int, scope: Scope
+    *, run: int, after: RunKey | None, limit: int, visible: VisibleHosts
 ) -> LedgerPage[RunKey]:
     """Return a page of the ledger rows that the run wrote, by user, rule type and entry.
 
     Raises UnknownRun and, after LEDGER_TIMEOUT_MS, QueryTimedOut.
     """
-    reference_date = run_by_id(run=run, scope=scope).reference_date
+    reference_date = run_by_id(run=run, visible=visible).reference_date
     with query_time_limit(milliseconds=LEDGER_TIMEOUT_MS, advice="ask again later"):
         page = ledger_of_run(
-            run=run, reference_date=reference_date, after=after, limit=limit, scope=scope
+            run=run, reference_date=reference_date, after=after, limit=limit, visible=visible
         )
     return LedgerPage(rows=page.rows, next=page.next)
 

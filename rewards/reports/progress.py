@@ -13,8 +13,8 @@ from rewards.reports.explain.host_period import facts_of
 from rewards.selectors import hosts
 from rewards.selectors.eligibility import is_eligible
 from rewards.selectors.rules import versions_of_periods
-from rewards.selectors.scope import Scope
 from rewards.selectors.time_zone import business_date
+from rewards.selectors.visible_hosts import VisibleHosts
 
 __all__ = ["Progress", "RuleProgress", "progress"]
 
@@ -76,9 +76,9 @@ class Progress:
         }
 
 
-def progress(*, external_id: str, now: datetime, scope: Scope) -> Progress:
+def progress(*, external_id: str, now: datetime, visible: VisibleHosts) -> Progress:
     """Return where the host stands at `now`. Five queries. Raises UnknownHost."""
-    host = hosts.host_by_external_id(external_id=external_id, scope=scope)
+    host = hosts.host_by_external_id(external_id=external_id, visible=visible)
     today = business_date(now)
     day, week = Period(Cadence.DAILY, today), Period(Cadence.WEEKLY, monday_of(today))
     activity = hosts.activity_of_host(user=host.pk, days=week.days)

@@ -22,7 +22,7 @@ from rewards.models import (
 )
 from rewards.models.user import EXTERNAL_ID_PATTERN
 from rewards.selectors.prepared import fetch_prepared, loaded
-from rewards.selectors.scope import Scope
+from rewards.selectors.visible_hosts import VisibleHosts
 
 MAX_STREAK = 366
 """Active days in a row are counted up to this number."""
@@ -84,7 +84,7 @@ def user_by_external_id(*, external_id: str) -> User | None:
     return User.objects.filter(external_id=external_id).first()
 
 
-def host_by_external_id(*, external_id: str, scope: Scope) -> Host:
+def host_by_external_id(*, external_id: str, visible: VisibleHosts) -> Host:
     """Return the host with its score. Raises UnknownHost, with the same words for every reason."""
     # No host has an id that the database would refuse as a parameter, such as one with a NUL.
     is_possible = re.fullmatch(EXTERNAL_ID_PATTERN, external_id)

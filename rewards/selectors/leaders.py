@@ -12,7 +12,7 @@ from rewards.choices import RunKind
 from rewards.engine.business_days import sunday_of
 from rewards.models import AwardRun, Score, ScoreHistory
 from rewards.selectors.pages import Page, page_of
-from rewards.selectors.scope import Scope
+from rewards.selectors.visible_hosts import VisibleHosts
 
 MAX_LEADERS = 100
 """Hosts that a run records as the leaders of its week."""
@@ -54,7 +54,7 @@ class RecordedLeaders(NamedTuple):
     """When the run ended or, if it is live, was added up; None without a run."""
 
 
-def recorded_leaders(*, monday: date, scope: Scope) -> RecordedLeaders:
+def recorded_leaders(*, monday: date, visible: VisibleHosts) -> RecordedLeaders:
     """Return the leaders of the week of `monday` that were recorded last."""
     run = (
         AwardRun.objects.filter(reference_date__range=(monday, sunday_of(monday)))
@@ -102,7 +102,7 @@ class Leader(NamedTuple):
 
 
 def ranking_page(
-    *, monday: date, after: LeaderKey | None, limit: int, scope: Scope
+    *, monday: date, after: LeaderKey | None, limit: int, visible: VisibleHosts
 ) -> Page[Leader, LeaderKey]:
     """Return `limit` of the hosts with awards of a week, in the order of leaders, after a place.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from rewards.choices import ADJUSTMENT
 from rewards.selectors.pages import Page, page_of
 from rewards.selectors.prepared import fetch_prepared
-from rewards.selectors.scope import Scope
+from rewards.selectors.visible_hosts import VisibleHosts
 
 
 class LedgerRow(NamedTuple):
@@ -57,7 +57,7 @@ class RunKey(NamedTuple):
 
 
 def ledger_of_host(
-    *, user: int, days: Sequence[date], after: HostKey | None, limit: int, scope: Scope
+    *, user: int, days: Sequence[date], after: HostKey | None, limit: int, visible: VisibleHosts
 ) -> Page[LedgerRow, HostKey]:
     """Return `limit` rows of the host whose reference date is one of `days`, latest date first."""
     # The index begins with the date, so that a list of dates is one look-up for each of them.
@@ -87,7 +87,7 @@ def ledger_of_host(
 
 
 def ledger_of_run(
-    *, run: int, reference_date: date, after: RunKey | None, limit: int, scope: Scope
+    *, run: int, reference_date: date, after: RunKey | None, limit: int, visible: VisibleHosts
 ) -> Page[LedgerRow, RunKey]:
     """Return `limit` rows that the run wrote for its date, by user, rule type and entry."""
     # Read in the order of the index, which begins with the date; rows of other runs are skipped.

@@ -14,7 +14,7 @@ from rewards.engine.periods import Journal, Period
 from rewards.exceptions import UnknownRun
 from rewards.models import AwardRun
 from rewards.selectors.pages import Page, page_of
-from rewards.selectors.scope import Scope
+from rewards.selectors.visible_hosts import VisibleHosts
 
 _LOCK_CLASS = {Cadence.DAILY: 0x5244, Cadence.WEEKLY: 0x5257}
 
@@ -164,7 +164,7 @@ def open_runs() -> list[OpenRun]:
     return [OpenRun(*row) for row in rows]
 
 
-def run_by_id(*, run: int, scope: Scope) -> AwardRun:
+def run_by_id(*, run: int, visible: VisibleHosts) -> AwardRun:
     """Return a run. Raises UnknownRun."""
     found = AwardRun.objects.filter(pk=run).first()
     if found is None:
@@ -181,7 +181,7 @@ class RunPlace(NamedTuple):
 
 
 def runs_page(
-    *, first: date, last: date, after: RunPlace | None, limit: int, scope: Scope
+    *, first: date, last: date, after: RunPlace | None, limit: int, visible: VisibleHosts
 ) -> Page[AwardRun, RunPlace]:
     """Return `limit` runs whose reference date lies in `first`..`last`, latest date first."""
     runs = AwardRun.objects.filter(reference_date__range=(first, last))

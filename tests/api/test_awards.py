@@ -9,7 +9,7 @@ from rewards.api.awards import LedgerPage
 from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
 from rewards.reports.ledger import awards_of_host
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.api.conftest import problem_of
 from tests.api.reading import documented, pages
 from tests.factories import (
@@ -56,7 +56,7 @@ def places(rows):
 def test_the_rows_are_those_of_the_report(api, store):
     store(A_MONDAY)
     report = awards_of_host(
-        external_id="ana", first=A_MONDAY, last=TODAY, after=None, limit=9, scope=ALL_HOSTS
+        external_id="ana", first=A_MONDAY, last=TODAY, after=None, limit=9, visible=ALL_HOSTS
     )
 
     answer = documented(LedgerPage, api.get(ADDRESS).json())

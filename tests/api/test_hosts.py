@@ -13,7 +13,7 @@ from rewards.choices import RuleType
 from rewards.engine.business_days import ONE_DAY
 from rewards.reports.explain.explanation import explain
 from rewards.reports.progress import progress
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.api.conftest import problem_of
 from tests.api.reading import documented
 from tests.factories import (
@@ -57,7 +57,7 @@ def at(user_id, rest=""):
 def test_a_host_sees_where_it_stands(api):
     answer = documented(HostToday, api.get(at("ana")).json())
 
-    assert answer == progress(external_id="ana", now=NOW, scope=ALL_HOSTS).to_dict()
+    assert answer == progress(external_id="ana", now=NOW, visible=ALL_HOSTS).to_dict()
     assert answer["scores"] == {
         "lifetime": {"points": 20},
         "weekly": {"week": "2026-11-16", "points": 10},

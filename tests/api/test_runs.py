@@ -11,7 +11,7 @@ from rewards.choices import Cadence, RuleType, RunTrigger
 from rewards.engine.business_days import ONE_DAY
 from rewards.models import AwardRun, ScoreHistory
 from rewards.reports.journal import journal_row
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.api.conftest import problem_of
 from tests.api.reading import documented, pages
 from tests.awards import award_daily
@@ -45,7 +45,7 @@ def run():
 
 
 def as_reported(run):
-    return journal_row(run=run.pk, scope=ALL_HOSTS).to_dict()
+    return journal_row(run=run.pk, visible=ALL_HOSTS).to_dict()
 
 
 # --- The journal ------------------------------------------------------------------------------

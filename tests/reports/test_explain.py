@@ -18,7 +18,7 @@ from rewards.engine.evaluators import EVALUATORS
 from rewards.exceptions import UnknownHost
 from rewards.models import ScoreHistory
 from rewards.reports.explain.explanation import Outcome, explain, explain_host
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.awards import award_daily
 from tests.factories import (
     A_MONDAY,
@@ -396,14 +396,14 @@ def test_a_host_is_explained_as_to_staff():
     DailyActivityFactory(user=HostFactory(external_id="alice"))
     question = {"external_id": "alice", "day": A_MONDAY, "now": NOW}
 
-    assert explain_host(**question, scope=ALL_HOSTS).to_dict() == explain(**question).to_dict()
+    assert explain_host(**question, visible=ALL_HOSTS).to_dict() == explain(**question).to_dict()
 
 
 def test_only_staff_may_ask_about_who_is_no_host():
     HostFactory(external_id="bob", is_host=False)
 
     with pytest.raises(UnknownHost, match=r"^No host has the external id 'bob'\.$"):
-        explain_host(external_id="bob", day=A_MONDAY, now=NOW, scope=ALL_HOSTS)
+        explain_host(external_id="bob", day=A_MONDAY, now=NOW, visible=ALL_HOSTS)
 
 
 def test_an_award_that_was_undone_is_not_explained_as_paid(host, audio_rule):

@@ -8,7 +8,7 @@ from rewards.engine.business_days import ONE_DAY
 from rewards.exceptions import UnknownRun
 from rewards.models import AwardRun
 from rewards.reports.journal import JournalRow, RunPlace, journal_page, journal_row
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.factories import A_MONDAY, AwardRunFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ def test_a_page_of_the_journal():
 
     def page(**kwargs):
         return journal_page(
-            first=A_MONDAY, last=A_MONDAY, scope=ALL_HOSTS, **{"after": None, "limit": 1} | kwargs
+            first=A_MONDAY, last=A_MONDAY, visible=ALL_HOSTS, **{"after": None, "limit": 1} | kwargs
         )
 
     assert page().rows == [JournalRow(run=second)]
@@ -43,7 +43,7 @@ def test_a_run_is_shown_without_the_text_of_its_error():
         error="DETAIL: Key (user_id)=(5) ...",
     )
 
-    assert journal_row(run=run.pk, scope=ALL_HOSTS).to_dict() == {
+    assert journal_row(run=run.pk, visible=ALL_HOSTS).to_dict() == {
         "id": run.pk,
         "kind": "award",
         "cadence": "daily",
@@ -67,7 +67,7 @@ def test_a_live_run_says_when_it_was_counted():
     counted_at = datetime(2026, 11, 16, 10, 35, tzinfo=UTC)
     run = AwardRunFactory(kind="live", attempt=0, counted_at=counted_at)
 
-    shown = journal_row(run=run.pk, scope=ALL_HOSTS).to_dict()
+    shown = journal_row(run=run.pk, visible=ALL_HOSTS).to_dict()
 
     assert (shown["kind"], shown["attempt"]) == ("live", 0)
     assert shown["counted_at"] == "2026-11-16T10:35:00+00:00"
@@ -81,4 +81,4 @@ def test_an_open_run_has_no_end():
 
 def test_an_unknown_run():
     with pytest.raises(UnknownRun):
-        journal_row(run=7, scope=ALL_HOSTS)
+        journal_row(run=7, visible=ALL_HOSTS)

@@ -16,7 +16,7 @@ from rewards.reports.leaderboard import (
     week_leaders,
 )
 from rewards.selectors.leaders import recorded_leaders
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.awards import award_daily
 from tests.factories import (
     A_MONDAY,
@@ -88,7 +88,7 @@ def test_a_run_records_the_leaders_of_its_week():
     DailyActivityFactory(user=ada)
     DailyActivityFactory(user=ada, date=NEXT_MONDAY)
     award_daily(day=A_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
-    from_scores = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders
+    from_scores = recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS).leaders
     award_daily(day=NEXT_MONDAY, now=NOW, trigger=RunTrigger.COMMAND)
     DailyActivityFactory(user=bea)
 
@@ -96,7 +96,7 @@ def test_a_run_records_the_leaders_of_its_week():
 
     assert from_scores == [(ada.pk, 10)]
     # The scores are of the next week by now, so that the ledger was added up.
-    recorded = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders
+    recorded = recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS).leaders
     assert recorded == [(ada.pk, 10), (bea.pk, 10)]
 
 
@@ -136,7 +136,7 @@ def test_a_row_is_named_by_the_external_id(hosts):
 
 
 def week(monday=A_MONDAY, after=None, limit=9, now=NOW):
-    return week_leaders(monday=monday, after=after, limit=limit, now=now, scope=ALL_HOSTS)
+    return week_leaders(monday=monday, after=after, limit=limit, now=now, visible=ALL_HOSTS)
 
 
 def test_the_open_week_shows_its_recorded_leaders(hosts):

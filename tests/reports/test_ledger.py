@@ -10,7 +10,7 @@ from rewards.exceptions import QueryTimedOut, UnknownHost, UnknownRun
 from rewards.models import ScoreHistory
 from rewards.reports import ledger as module
 from rewards.reports.ledger import awards_of_host, awards_of_run
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.factories import A_MONDAY, AwardRunFactory, HostFactory, ScoreHistoryFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,12 +20,12 @@ ONE_DAY = timedelta(days=1)
 
 def of_host(external_id, first=A_MONDAY, last=A_MONDAY):
     return awards_of_host(
-        external_id=external_id, first=first, last=last, after=None, limit=9, scope=ALL_HOSTS
+        external_id=external_id, first=first, last=last, after=None, limit=9, visible=ALL_HOSTS
     )
 
 
 def of_run(run):
-    return awards_of_run(run=run, after=None, limit=9, scope=ALL_HOSTS)
+    return awards_of_run(run=run, after=None, limit=9, visible=ALL_HOSTS)
 
 
 def test_the_rows_of_a_host_lie_between_two_dates():

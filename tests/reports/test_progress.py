@@ -8,7 +8,7 @@ from rewards.choices import RuleType, RunTrigger
 from rewards.engine.business_days import ONE_DAY
 from rewards.exceptions import UnknownHost
 from rewards.reports.progress import RuleProgress, progress
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.awards import award_daily
 from tests.factories import (
     A_MONDAY,
@@ -34,7 +34,7 @@ def host():
 
 
 def now_of(host, now=NOW):
-    return progress(external_id=host.external_id, now=now, scope=ALL_HOSTS)
+    return progress(external_id=host.external_id, now=now, visible=ALL_HOSTS)
 
 
 def test_a_host_without_anything_has_zeros(host):
@@ -158,7 +158,7 @@ def test_a_day_begins_in_the_zone_of_the_business_days(host, settings):
 
 def test_an_unknown_host():
     with pytest.raises(UnknownHost, match=r"^No host has the external id 'nobody'\.$"):
-        progress(external_id="nobody", now=NOW, scope=ALL_HOSTS)
+        progress(external_id="nobody", now=NOW, visible=ALL_HOSTS)
 
 
 def test_progress_takes_five_queries(host, django_assert_num_queries):

@@ -9,7 +9,7 @@ from rewards.engine.periods import Period
 from rewards.exceptions import UnknownHost
 from rewards.models import ActivityEvent, DailyActivity, ScoreHistory
 from rewards.selectors import hosts
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.factories import (
     A_MONDAY,
     ActivityEventFactory,
@@ -45,7 +45,7 @@ def test_a_host_is_found_with_its_score(host, django_assert_num_queries):
     score = ScoreFactory(user=host)
 
     with django_assert_num_queries(1):
-        found = hosts.host_by_external_id(external_id="ana", scope=ALL_HOSTS)
+        found = hosts.host_by_external_id(external_id="ana", visible=ALL_HOSTS)
         assert (found, found.score) == (host, score)
 
 
@@ -55,7 +55,7 @@ def test_who_is_no_host_is_unknown(host, name):
     StaffFactory(external_id="bo")
 
     with pytest.raises(UnknownHost) as refusal:
-        hosts.host_by_external_id(external_id=name, scope=ALL_HOSTS)
+        hosts.host_by_external_id(external_id=name, visible=ALL_HOSTS)
 
     assert str(refusal.value) == f"No host has the external id {name!a:.80}."
 

@@ -14,7 +14,7 @@ from rewards.selectors.leaders import (
     ranking_page,
     recorded_leaders,
 )
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -112,18 +112,18 @@ def test_recorded_leaders_are_those_of_the_last_finished_run():
     ]:
         AwardRunFactory(reference_date=day, leaders=[[leader, 10]], **kwargs)
 
-    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders == [(3, 10)]
+    assert recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS).leaders == [(3, 10)]
 
 
 @pytest.mark.parametrize("day", [A_MONDAY, SUNDAY])
 def test_recorded_leaders_of_the_first_and_last_day(day):
     AwardRunFactory(reference_date=day, leaders=[[1, 10]])
 
-    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders == [(1, 10)]
+    assert recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS).leaders == [(1, 10)]
 
 
 def test_a_week_without_runs_has_no_recorded_leaders():
-    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders == []
+    assert recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS).leaders == []
 
 
 def test_recorded_leaders_say_when_they_were_recorded():
@@ -131,8 +131,8 @@ def test_recorded_leaders_say_when_they_were_recorded():
     AwardRunFactory(leaders=[[1, 10]], finished_at=finished)
     AwardRunFactory(leaders=[[2, 10]], finished_at=finished - ONE_DAY)
 
-    assert recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS) == ([(1, 10)], finished)
-    assert recorded_leaders(monday=SUNDAY + ONE_DAY, scope=ALL_HOSTS) == ([], None)
+    assert recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS) == ([(1, 10)], finished)
+    assert recorded_leaders(monday=SUNDAY + ONE_DAY, visible=ALL_HOSTS) == ([], None)
 
 
 def test_a_page_of_a_ranking_begins_after_a_place(hosts):
@@ -142,7 +142,7 @@ def test_a_page_of_a_ranking_begins_after_a_place(hosts):
     ]
 
     def page(after=None, limit=9):
-        return ranking_page(monday=A_MONDAY, after=after, limit=limit, scope=ALL_HOSTS)
+        return ranking_page(monday=A_MONDAY, after=after, limit=limit, visible=ALL_HOSTS)
 
     assert page().rows == ordered
     assert page().next is None

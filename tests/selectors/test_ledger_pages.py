@@ -7,7 +7,7 @@ import pytest
 from rewards.choices import ADJUSTMENT, RuleType, RunKind
 from rewards.models import ScoreHistory
 from rewards.selectors.ledger_pages import HostKey, RunKey, ledger_of_host, ledger_of_run
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.factories import (
     A_MONDAY,
     AwardRunFactory,
@@ -46,7 +46,7 @@ def store(user, rule, run, day=A_MONDAY):
 
 
 def of_host(host, days=(A_MONDAY, TUESDAY), after=None, limit=9):
-    return ledger_of_host(user=host.pk, days=days, after=after, limit=limit, scope=ALL_HOSTS)
+    return ledger_of_host(user=host.pk, days=days, after=after, limit=limit, visible=ALL_HOSTS)
 
 
 def test_a_row_has_its_host_and_its_evidence(rules, run):
@@ -154,7 +154,7 @@ def of_run(run, after=None, limit=9):
         reference_date=run.reference_date,
         after=after,
         limit=limit,
-        scope=ALL_HOSTS,
+        visible=ALL_HOSTS,
     )
 
 

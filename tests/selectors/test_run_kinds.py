@@ -13,8 +13,8 @@ from rewards.selectors.hosts import last_runs
 from rewards.selectors.leaders import recorded_leaders
 from rewards.selectors.periods import period_statuses
 from rewards.selectors.runs import latest_evaluated_day, run_totals
-from rewards.selectors.scope import ALL_HOSTS
 from rewards.selectors.totals import totals_by_day
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from rewards.services.rules import set_rule
 from tests import awards
 from tests.factories import A_MONDAY, AwardRunFactory, DailyActivityFactory, RewardRuleFactory
@@ -70,7 +70,7 @@ def test_no_page_takes_it_for_the_run_of_the_day(other_run):
     assert latest_evaluated_day() is None
     assert run_totals(first=A_MONDAY, last=A_MONDAY) == {}
     assert last_runs(periods=[MONDAY]) == {}
-    recorded = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS).leaders
+    recorded = recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS).leaders
     assert recorded == ([(1, 999)] if other_run.kind == RunKind.LIVE else [])
 
 

@@ -21,7 +21,7 @@ from rewards.selectors.runs import (
     running_periods,
     runs_page,
 )
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from tests.factories import A_MONDAY, AwardRunFactory
 from tests.processes import held_by_another
 
@@ -278,13 +278,13 @@ def test_open_runs_have_their_progress():
 def test_a_run_is_found_by_its_id():
     run, _ = runs("done", "done")
 
-    assert run_by_id(run=run.pk, scope=ALL_HOSTS) == run
+    assert run_by_id(run=run.pk, visible=ALL_HOSTS) == run
 
 
 @pytest.mark.parametrize("run", [0, -1, 10**30])
 def test_an_unknown_run(run):
     with pytest.raises(UnknownRun, match=rf"^There is no run {run}\.$"):
-        run_by_id(run=run, scope=ALL_HOSTS)
+        run_by_id(run=run, visible=ALL_HOSTS)
 
 
 def test_a_page_of_runs_begins_after_a_place():
@@ -295,7 +295,7 @@ def test_a_page_of_runs_begins_after_a_place():
     ordered = [tuesday, weekly, second, first]
 
     def page(after=None, limit=9, last=A_MONDAY + ONE_DAY):
-        return runs_page(first=A_MONDAY, last=last, after=after, limit=limit, scope=ALL_HOSTS)
+        return runs_page(first=A_MONDAY, last=last, after=after, limit=limit, visible=ALL_HOSTS)
 
     assert page().rows == ordered
     assert page().next is None

@@ -13,8 +13,8 @@ from rewards.reports.explain.notes import notes_on
 from rewards.reports.explain.outcome import Outcome, outcome_of
 from rewards.selectors import hosts
 from rewards.selectors.rules import versions_in_force
-from rewards.selectors.scope import Scope
 from rewards.selectors.time_zone import business_time_zone
+from rewards.selectors.visible_hosts import VisibleHosts
 
 __all__ = ["Explanation", "Outcome", "RuleExplanation", "explain", "explain_host"]
 
@@ -99,9 +99,11 @@ def explain(*, external_id: str, day: date, now: datetime) -> Explanation:
     return _explain(user, day, now)
 
 
-def explain_host(*, external_id: str, day: date, now: datetime, scope: Scope) -> Explanation:
-    """Return what `explain` does of a host in `scope`. Raises UnknownHost."""
-    return _explain(hosts.host_by_external_id(external_id=external_id, scope=scope), day, now)
+def explain_host(
+    *, external_id: str, day: date, now: datetime, visible: VisibleHosts
+) -> Explanation:
+    """Return what `explain` does of a visible host. Raises UnknownHost."""
+    return _explain(hosts.host_by_external_id(external_id=external_id, visible=visible), day, now)
 
 
 def _explain(user: User, day: date, now: datetime) -> Explanation:

@@ -14,7 +14,7 @@ from rewards.models import ActivityEvent, AwardRun, Score, ScoreHistory
 from rewards.reports.verify.verification import verify_ledger
 from rewards.selectors.leaders import recorded_leaders
 from rewards.selectors.runs import lock_key
-from rewards.selectors.scope import ALL_HOSTS
+from rewards.selectors.visible_hosts import ALL_HOSTS
 from rewards.services import ingest
 from rewards.services.awarding import live
 from rewards.services.rules import set_rule, withdraw
@@ -386,7 +386,7 @@ def test_the_tick_adds_live_runs_up(login, ana):
     run = the_live_run()
     assert (run.status, run.awards, run.points, run.hosts_rewarded) == ("live", 1, 10, 1)
     assert run.leaders == [[ana.pk, 10]]
-    recorded = recorded_leaders(monday=A_MONDAY, scope=ALL_HOSTS)
+    recorded = recorded_leaders(monday=A_MONDAY, visible=ALL_HOSTS)
     assert recorded == ([(ana.pk, 10)], run.counted_at)
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class VisibleHosts:
     """The hosts that a client of the API may see: today, all of them.
 
-    A selector or report that reads for the API takes a required `scope`, so that one that forgets
-    it does not type-check.
+    A selector or report that reads for the API takes a required `visible`, so that one that
+    forgets it does not type-check.
     """
 
 
-ALL_HOSTS = Scope()
+ALL_HOSTS = VisibleHosts()

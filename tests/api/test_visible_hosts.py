@@ -1,4 +1,4 @@
-"""What reads for the API takes the scope of its client: forgetting it does not type-check."""
+"""What reads for the API takes the visible hosts: forgetting them does not type-check."""
 
 import ast
 import importlib
@@ -8,12 +8,12 @@ import pkgutil
 import pytest
 
 import rewards.api
-from rewards.selectors.scope import Scope
+from rewards.selectors.visible_hosts import VisibleHosts
 
 READERS = ("rewards.reports", "rewards.selectors")
 
-WITHOUT_SCOPE = {
-    # They read no host: the zone, keys and migrations.
+READS_NO_HOST = {
+    # The zone, keys and migrations.
     "rewards.selectors.database": {"pending_migrations"},
     "rewards.selectors.time_zone": {"business_date", "business_time_zone"},
     "rewards.selectors.api_clients": {"key_of_text"},
@@ -38,26 +38,26 @@ def readers_of_the_api():
             for source, name in imported_functions(
                 importlib.import_module(f"rewards.api.{info.name}")
             )
-            if name not in WITHOUT_SCOPE.get(source, ())
+            if name not in READS_NO_HOST.get(source, ())
         }
     )
 
 
-def requires_scope(source, name):
+def requires_visible_hosts(source, name):
     parameter = inspect.signature(
         getattr(importlib.import_module(source), name), eval_str=True
-    ).parameters.get("scope")
+    ).parameters.get("visible")
     return (
         parameter is not None
         and parameter.kind == parameter.KEYWORD_ONLY
         and parameter.default is parameter.empty
-        and parameter.annotation is Scope
+        and parameter.annotation is VisibleHosts
     )
 
 
 @pytest.mark.parametrize(("source", "name"), readers_of_the_api())
-def test_what_the_api_calls_requires_a_scope(source, name):
-    assert requires_scope(source, name)
+def test_what_the_api_calls_requires_the_visible_hosts(source, name):
+    assert requires_visible_hosts(source, name)
 
 
 def test_the_api_reads_by_these_functions():
@@ -86,6 +86,6 @@ def test_the_api_reads_by_these_functions():
         ("rewards.selectors.runs", "runs_page"),
     ],
 )
-def test_what_finds_hosts_for_the_api_requires_a_scope(source, name):
-    """Others are given the id of a host that was found in the scope."""
-    assert requires_scope(source, name)
+def test_what_finds_hosts_for_the_api_requires_the_visible_hosts(source, name):
+    """Others are given the id of a host that was found to be visible."""
+    assert requires_visible_hosts(source, name)
