@@ -10,6 +10,11 @@ from rewards.models import ActivityEvent, Host, RewardRule
 _is_current = False
 
 
+def database_key() -> tuple[object, ...]:
+    """Return what tells the connected database from others, for what a process keeps of it."""
+    return tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
+
+
 def foreign_tables() -> list[str]:
     """Return the tables that do not belong to this site, in order of name."""
     introspection = connection.introspection

@@ -9,6 +9,7 @@ from rewards.engine.business_days import business_date
 from rewards.exceptions import MinCallSecondsChanged, SettingChanged, TimeZoneChanged
 from rewards.models import ActivitySettings
 from rewards.selectors.activity import events_across_time
+from rewards.selectors.database import database_key
 from rewards.selectors.time_zone import business_time_zone
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def require_unchanged_settings_once() -> bool:
     and this process does not ask the same database again. If they differ already, the log gets one
     error, not one for each request.
     """
-    database = tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
+    database = database_key()
     if database not in _agreeing:
         # Asked first: what is recorded after the check may be other settings.
         is_recorded = ActivitySettings.objects.exists()
