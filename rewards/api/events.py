@@ -12,6 +12,7 @@ from rewards.api.json_body import read_text
 from rewards.api.paging import refuse_other_parameters
 from rewards.api.problems import Refused, pointer
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind, RuleType
+from rewards.models.user import EXTERNAL_ID_PATTERN
 from rewards.services.activity.cells import MAX_SHOWN, BadRow, Malformed, parse_json, shown
 from rewards.services.activity.reading import COLUMNS, OPTIONAL, quoted
 from rewards.services.ingest import ingest_events
@@ -50,7 +51,7 @@ class Ingested(Schema):
     awards: list[EarnedAward] = Field(description="What these events have earned right away.")
 
 
-_ID = {"type": "string", "pattern": "^[!-~]{1,128}$"}
+_ID = {"type": "string", "pattern": EXTERNAL_ID_PATTERN}
 _EVENT = {
     "title": "Event",
     "type": "object",

@@ -10,7 +10,9 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 
 EXTERNAL_ID_PATTERN = r"^[!-~]{1,128}$"
-"""1 to 128 visible ASCII characters, which are safe in logs, files and URLs."""
+"""Visible ASCII characters are safe in logs, files and URLs."""
+
+EXTERNAL_ID_FORMAT = "1 to 128 visible ASCII characters"
 
 
 class User(AbstractUser):
@@ -26,7 +28,7 @@ class User(AbstractUser):
         unique=True,
         null=True,
         blank=True,
-        validators=[RegexValidator(EXTERNAL_ID_PATTERN, "Use 1 to 128 visible ASCII characters.")],
+        validators=[RegexValidator(EXTERNAL_ID_PATTERN, f"Use {EXTERNAL_ID_FORMAT}.")],
         error_messages={"unique": "Another user has this external id."},
         help_text="The id of this host in the app.",
     )
@@ -51,7 +53,7 @@ class User(AbstractUser):
             models.CheckConstraint(
                 name="rewards_user_external_id_is_visible_ascii",
                 condition=Q(external_id__isnull=True) | Q(external_id__regex=EXTERNAL_ID_PATTERN),
-                violation_error_message="An external id is 1 to 128 visible ASCII characters.",
+                violation_error_message=f"An external id is {EXTERNAL_ID_FORMAT}.",
             ),
         ]
         indexes: ClassVar = [

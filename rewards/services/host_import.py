@@ -16,7 +16,7 @@ from psycopg import sql
 
 from rewards.exceptions import HostRefused, RewardsError
 from rewards.services.activity.cells import MAX_SHOWN, BadRow, csv_cells
-from rewards.services.activity.reading import STDIN_NAME, Layout, decode, open_rows, quoted
+from rewards.services.activity.reading import STDIN_NAME, Layout, decode, open_rows
 from rewards.services.activity.rejects import RejectedFile
 from rewards.services.activity.rows import CHUNK_LINES, MAX_REJECTED, Chunk, Rejection
 from rewards.services.db_errors import (
@@ -31,6 +31,7 @@ from rewards.services.hosts import (
     checked_value,
     is_user_name_taken,
     put_hosts_of_table,
+    require_external_id,
 )
 
 logger = logging.getLogger(__name__)
@@ -39,8 +40,6 @@ HOSTS = Layout(("user_id", *EDITABLE), frozenset(EDITABLE), has_json=False)
 
 Progress = Callable[[int, int], None]
 """Called with (bytes read, size of the file)."""
-
-_ID = re.compile("[!-~]{1,128}")
 
 # Most rows have plain ids and names, and are passed on as they are.
 _PLAIN_NAME = rb"[ !#-+\--~]{0,150}"
@@ -210,17 +209,13 @@ class _Parser:
 
     def _check(self, cells: Sequence[str]) -> None:
         for column, cell in zip(self.columns, cells, strict=True):
-            if column == "user_id":
-                if not _ID.fullmatch(cell):
-                    raise BadRow(
-                        column,
-                        f"Bad user_id {quoted(cell)}: use 1 to 128 visible ASCII characters.",
-                    )
-            elif cell:
-                try:
+            try:
+                if column == "user_id":
+                    require_external_id(cell)
+                elif cell:
                     checked_value(column, cell)
-                except HostRefused as refusal:
-                    raise BadRow(column, str(refusal)) from None
+            except HostRefused as refusal:
+                raise BadRow(column, str(refusal)) from None
 
     def _shown(self, cells: Sequence[str]) -> list[str]:
         """Return the cells of a rejected row in the order of HOSTS; none if it was not split."""

@@ -13,13 +13,13 @@ from django.db import IntegrityError, connection, transaction
 from rewards.engine.business_days import parse_day
 from rewards.exceptions import HostChanged, HostRefused, UnknownHost
 from rewards.models import Host, User
+from rewards.models.user import EXTERNAL_ID_FORMAT, EXTERNAL_ID_PATTERN
 from rewards.selectors.prepared import fetch_prepared
 from rewards.services.db_errors import LOCK_TIMEOUT, is_sequence_behind, retry_on_conflict
 
 EDITABLE = ("first_name", "last_name", "left_on")
 """The fields that the app sets."""
 
-_ID = re.compile("[!-~]{1,128}")
 _NAME = re.compile("[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,150}")
 
 # The suffix makes each password hash one that nobody can guess, as Django's own does. The look-up
@@ -90,6 +90,12 @@ class HostUpdate:
     is_new: bool = False
 
 
+def require_external_id(text: str) -> None:
+    """Raise HostRefused unless a host can have this id."""
+    if not re.fullmatch(EXTERNAL_ID_PATTERN, text):
+        raise HostRefused(f"Bad user_id {text[:80]!a:.80}: use {EXTERNAL_ID_FORMAT}.")
+
+
 def checked_value(field: str, value: object) -> str | date | None:
     """Return a value of EDITABLE that the app has sent as text. Raises HostRefused.
 
@@ -146,10 +152,7 @@ def put_host(*, external_id: str, values: Mapping[str, Any]) -> HostUpdate:
     nothing. Raises HostRefused, also for a user who is not a host, and OperationalError after two
     waits of LOCK_TIMEOUT.
     """
-    if not _ID.fullmatch(external_id):
-        raise HostRefused(
-            f"Bad user_id {external_id[:80]!a:.80}: use 1 to 128 visible ASCII characters."
-        )
+    require_external_id(external_id)
     try:
         return _put(external_id, values)
     except HostRefused:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from rewards.choices import MAX_CALL_SECONDS, ActivityKind
 from rewards.engine.business_days import FIRST_DAY, business_date
+from rewards.models.user import EXTERNAL_ID_FORMAT, EXTERNAL_ID_PATTERN
 from rewards.services.activity.cells import (
     MAX_SHOWN,
     BadRow,
@@ -44,7 +45,7 @@ _KIND = "|".join(ActivityKind.values)
 _PLAIN_ID = r"[!#-+\--~]{1,128}"
 _PLAIN_ROW = re.compile(f"{_PLAIN_ID},{_PLAIN_ID},(?:{_KIND}),{_TIME},{_SECONDS}".encode())
 
-_ID_FORMAT = re.compile(r"[!-~]{1,128}"), "use 1 to 128 visible ASCII characters"
+_ID_FORMAT = re.compile(EXTERNAL_ID_PATTERN), f"use {EXTERNAL_ID_FORMAT}"
 _FORMATS = {
     "event_id": _ID_FORMAT,
     "user_id": _ID_FORMAT,
