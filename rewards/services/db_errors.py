@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 import psycopg
 from django.db import DatabaseError, IntegrityError, OperationalError
 
+from rewards.exceptions import RewardsError
 from rewards.models.ledger import AWARD_ONCE
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,28 @@ def retry_on_conflict(
         return work(*args, **kwargs)
 
     return retried
+
+
+def retry_chunk_on_conflict(store: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Decorate what stores a chunk of a file as retry_on_conflict().
+
+    Raises RewardsError after the last conflict.
+    """
+    retried = retry_on_conflict(store)
+
+    @functools.wraps(store)
+    def stored(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        try:
+            return retried(*args, **kwargs)
+        except DatabaseError as error:
+            if not is_conflict(error):
+                raise
+            raise RewardsError(
+                f"Gave up after {MAX_TRIES} conflicts with other processes: {first_line(error)}. "
+                "The rows before were stored; safe to run again."
+            ) from error
+
+    return stored
 
 
 def wait_after_conflict(error: Exception, *, work: str, tries: int) -> None:

@@ -4,28 +4,22 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from psycopg import sql
 
 from rewards.exceptions import HostRefused, RewardsError
 from rewards.services.activity.cells import MAX_SHOWN, BadRow, csv_cells
-from rewards.services.activity.reading import STDIN_NAME, Layout, decode, open_rows
+from rewards.services.activity.reading import STDIN_NAME, Layout, Progress, decode, open_rows
 from rewards.services.activity.rejects import RejectedFile
 from rewards.services.activity.rows import CHUNK_LINES, MAX_REJECTED, Chunk, Rejection
-from rewards.services.db_errors import (
-    MAX_TRIES,
-    first_line,
-    is_conflict,
-    retry_on_conflict,
-    sequence_behind,
-)
+from rewards.services.db_errors import retry_chunk_on_conflict, sequence_behind
 from rewards.services.hosts import (
     EDITABLE,
     checked_value,
@@ -37,9 +31,6 @@ from rewards.services.hosts import (
 logger = logging.getLogger(__name__)
 
 HOSTS = Layout(("user_id", *EDITABLE), frozenset(EDITABLE), has_json=False)
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes read, size of the file)."""
 
 # Most rows have plain ids and names, and are passed on as they are.
 _PLAIN_NAME = rb"[ !#-+\--~]{0,150}"
@@ -223,25 +214,11 @@ class _Parser:
         return [shown.get(name, "")[:MAX_SHOWN] for name in HOSTS.columns] if cells else []
 
 
+@retry_chunk_on_conflict
 def _store(
     rows: Sequence[bytes], columns: Sequence[str], now: datetime
 ) -> tuple[int, int, dict[int, tuple[str, str]]]:
     """Return how many hosts were created and updated, and line -> category and reason."""
-    try:
-        return _store_chunk(rows, columns, now)
-    except DatabaseError as error:
-        if not is_conflict(error):
-            raise
-        raise RewardsError(
-            f"Gave up after {MAX_TRIES} conflicts with other processes: {first_line(error)}. "
-            "The rows before were stored; safe to run again."
-        ) from error
-
-
-@retry_on_conflict
-def _store_chunk(
-    rows: Sequence[bytes], columns: Sequence[str], now: datetime
-) -> tuple[int, int, dict[int, tuple[str, str]]]:
     rejected = {}
     names = ["external_id" if name == "user_id" else name for name in columns]
     copy_sql = _COPY.format(columns=sql.SQL(", ").join(map(sql.Identifier, ["line", *names])))

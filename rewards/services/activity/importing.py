@@ -4,7 +4,6 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,16 +11,13 @@ from typing import Any
 
 from rewards.exceptions import UsageError
 from rewards.selectors.time_zone import business_time_zone
-from rewards.services.activity.reading import STDIN_NAME, open_rows
+from rewards.services.activity.reading import STDIN_NAME, Progress, open_rows
 from rewards.services.activity.rejects import RejectedFile
 from rewards.services.activity.rows import RowParser
 from rewards.services.activity.storing import store_rows
 from rewards.services.unchanged_settings import require_unchanged_settings
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes read, size of the file)."""
 
 _SOURCE = re.compile(r"[!-~]{1,64}")
 

@@ -5,7 +5,7 @@ import csv
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from gzip import GzipFile
@@ -37,6 +37,9 @@ MAX_LINE_BYTES = 65_536
 """A good row takes up to 400 bytes, or 1,800 as JSON with every character escaped."""
 
 STDIN_NAME = "stdin"
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes read, size of the file)."""
 
 _BLOCK_BYTES = 1_048_576
 _JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}

@@ -6,19 +6,13 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
 from rewards.engine.values import Facts
 from rewards.exceptions import RewardsError
 from rewards.selectors.prepared import fetch_prepared
 from rewards.services.activity.rows import CheckedEvent
-from rewards.services.db_errors import (
-    MAX_TRIES,
-    first_line,
-    is_conflict,
-    retry_on_conflict,
-    sequence_behind,
-)
+from rewards.services.db_errors import retry_chunk_on_conflict, sequence_behind
 from rewards.services.hosts import (
     create_hosts_of_ids,
     create_hosts_of_table,
@@ -178,6 +172,7 @@ class StoredRows:
     """Line -> category, "user" or "conflict", and reason."""
 
 
+@retry_chunk_on_conflict
 def store_rows(
     *, rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime
 ) -> StoredRows:
@@ -186,21 +181,6 @@ def store_rows(
     `rows` are those of a Chunk. The number of statements does not depend on their number. A
     second call stores nothing. Raises RewardsError after repeated conflicts.
     """
-    try:
-        return _store_chunk(rows, source, create_hosts, now)
-    except DatabaseError as error:
-        if not is_conflict(error):
-            raise
-        raise RewardsError(
-            f"Gave up after {MAX_TRIES} conflicts with other processes: {first_line(error)}. "
-            "The rows before were stored; safe to run again."
-        ) from error
-
-
-@retry_on_conflict
-def _store_chunk(
-    rows: Sequence[bytes], source: str, create_hosts: bool, now: datetime
-) -> StoredRows:
     hosts_created = 0
     rejected: dict[int, tuple[str, str]] = {}
     with transaction.atomic(), connection.cursor() as cursor:
