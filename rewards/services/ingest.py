@@ -38,8 +38,8 @@ _TRIES = [(True, False), (True, True), (False, False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """An event that was not stored."""
+class EventProblem:
+    """An event that was not stored, with the reason."""
 
     index: int
     """Its position among the events of the request, from 0."""
@@ -57,7 +57,7 @@ class IngestReport:
     stored: int
     duplicates: int
     """Events with the same content as one stored before or earlier in the request."""
-    problems: list[Problem]
+    problems: list[EventProblem]
     """In the order of the events."""
     awards: Sequence[dict[str, Any]] = ()
     """The awards that the events of this request have earned."""
@@ -89,7 +89,7 @@ def ingest_events(
     if accepted:
         stored, awards = _store_and_pay(accepted, source, creates_hosts, now, is_recorded)
         problems += [
-            Problem(index=event.line, event_id=event.event_id, part=part, reason=reason)
+            EventProblem(index=event.line, event_id=event.event_id, part=part, reason=reason)
             for event in accepted
             if event.line in stored.rejected
             for part, reason in [stored.rejected[event.line]]
@@ -103,7 +103,9 @@ def ingest_events(
     )
 
 
-def _checked(events: Sequence[object], now: datetime) -> tuple[list[CheckedEvent], list[Problem]]:
+def _checked(
+    events: Sequence[object], now: datetime
+) -> tuple[list[CheckedEvent], list[EventProblem]]:
     parser = RowParser(columns=None, zone=business_time_zone(), now=now)
     accepted = []
     problems = []
@@ -113,7 +115,7 @@ def _checked(events: Sequence[object], now: datetime) -> tuple[list[CheckedEvent
         except BadRow as bad:
             event_id = event.get("event_id") if isinstance(event, dict) else None
             problems.append(
-                Problem(
+                EventProblem(
                     index=index,
                     event_id=event_id[:MAX_SHOWN] if isinstance(event_id, str) else None,
                     part=bad.category,
