@@ -19,7 +19,7 @@ from rewards.choices import Cadence, RunKind, RunStatus, RunTrigger
 from rewards.engine.periods import Period
 from rewards.engine.values import Award, Facts
 from rewards.models import AwardRun
-from rewards.selectors.database import database_time
+from rewards.selectors.database import database_key, database_time
 from rewards.selectors.leaders import MAX_LEADERS, leaders_of_week
 from rewards.selectors.ledger import awarded_types_of_users, counts_of_run
 from rewards.selectors.rules import active_versions, rules_of_versions, to_rule
@@ -68,17 +68,17 @@ def live_run_of(day: date, *, lock_timeout: str) -> LiveRun | None:
     """
     if not settings.REWARDS_LIVE:
         return None
-    kept = _kept.get(_database())
+    kept = _kept.get(database_key())
     if kept is None or kept.job.period.reference_date != day:
         kept = _open(Period(Cadence.DAILY, day), lock_timeout)
         if kept is not None:
-            _kept[_database()] = kept
+            _kept[database_key()] = kept
     return kept
 
 
 def forget_live_run() -> None:
     """Let the next request read the live run again: it has ended, or is held."""
-    _kept.pop(_database(), None)
+    _kept.pop(database_key(), None)
 
 
 def forget_all() -> None:
@@ -87,23 +87,19 @@ def forget_all() -> None:
     _paused_until.clear()
 
 
-def _database() -> tuple[object, ...]:
-    return tuple(connection.settings_dict.get(key) for key in ("HOST", "PORT", "NAME"))
-
-
 def _open(period: Period, lock_timeout: str) -> LiveRun | None:
     runs = AwardRun.objects.filter(
         cadence=period.cadence, reference_date=period.reference_date
     ).exclude(kind=RunKind.UNDO)
     run = runs.order_by("attempt").first()
-    is_paused = time.monotonic() < _paused_until.get(_database(), 0)
+    is_paused = time.monotonic() < _paused_until.get(database_key(), 0)
     if run is None and not is_paused and active_versions(period=period):
         try:
             run = _new_live_run(period, lock_timeout)
         except DatabaseError as error:
             if is_connection_lost(error):
                 raise
-            _paused_until[_database()] = time.monotonic() + PAUSE_SECONDS
+            _paused_until[database_key()] = time.monotonic() + PAUSE_SECONDS
             logger.warning("No live run was opened: %s", first_line(error))
     if run is None or run.status != RunStatus.LIVE:
         return None
