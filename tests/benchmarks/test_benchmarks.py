@@ -60,6 +60,15 @@ def test_the_report_has_a_row_for_each_target(results):
     assert table("targets", results).count("\n| ") == len(TARGETS)
 
 
+def test_requests_that_took_no_measurable_time_have_a_row(results):
+    variants = results["requests"]["variants"]
+    none = {variant: row | {"median": 0.0} for variant, row in variants.items()}
+
+    text = table("targets", results | {"requests": results["requests"] | {"variants": none}})
+
+    assert "inf (missed)" in text
+
+
 def test_filling_a_page_with_results_is_idempotent(results):
     empty = "<!-- table: targets -->\n<!-- end -->\nbetween\n"
     page = f"before\n{empty}<!-- table: variants -->\nold\n<!-- end -->\nafter\n"
